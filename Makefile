@@ -1,0 +1,87 @@
+# podmirror. `make` alone prints help. Needs: Debian 12, root, a kernel with cgroup2 and BPF (5.10 or newer).
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Slow builds live outside the tree, so that a fresh clone finds them; deleting the folder is always safe.
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/podmirror
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+export NODE_COMPILE_CACHE ?= $(CACHE)/node
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+
+APT := build-essential ca-certificates clang curl git iproute2 libelf-dev libmodsecurity-dev nginx-light pkg-config procps wrk zlib1g-dev
+STATE := .state
+RUST_SOURCES := $(shell find bpf processor/modsecurity -name '*.rs' -o -name '*.c' -o -name '*.h' -o -name Cargo.toml | grep -v /target/) processor/exchange.proto Cargo.toml Cargo.lock
+
+##@ Use
+
+.PHONY: help
+help: ## Print this
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build ## One machine, end to end: nginx mirrored, an attack recorded, the page to look at
+	@node test/demo/demo.ts
+
+.PHONY: certs
+certs: node_modules ## Make development certificates in ./.state/certs
+	@node certs/main.ts $(STATE)/certs --names localhost,127.0.0.1
+
+##@ Develop
+
+.PHONY: build
+build: $(STATE)/apt node_modules bpf/podmirror.node processor/modsecurity/modsecurity.node $(STATE)/crs ## Install what is missing and build the two native addons
+
+.PHONY: check
+check: build ## Types, lint and unit tests: the fast inner loop
+	@node test/all.ts check
+
+.PHONY: test
+test: build ## Everything: check, and real nginx, real attacks, real faults (needs root)
+	@node test/all.ts check integration
+
+.PHONY: bench
+bench: build ## Cost for nginx, for the agent, completeness, inspections per second; writes test/bench/results.md
+	@node test/bench/bench.ts
+
+.PHONY: format
+format: build ## Let biome and rustfmt lay out the code
+	@biome check --write . && cargo fmt
+
+.PHONY: clean
+clean: ## Remove what was built or installed into the tree (the cache in $(CACHE) stays)
+	@rm -rf node_modules $(STATE) bpf/podmirror.node processor/modsecurity/modsecurity.node
+
+##@ Parts
+
+$(STATE)/apt: Makefile
+	@mkdir -p $(STATE)
+	@missing=$$(for p in $(APT); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	command -v node >/dev/null && command -v npm >/dev/null || missing="$$missing nodejs npm"; \
+	command -v go >/dev/null || missing="$$missing golang-go"; \
+	command -v cargo >/dev/null || missing="$$missing cargo-web rustc-web"; \
+	if [ -n "$$missing" ]; then \
+		[ "$$(id -u)" = 0 ] || { echo "missing Debian packages: apt-get install" $$missing; exit 1; }; \
+		echo "installing" $$missing; \
+		apt-get update -q >$(STATE)/apt.log 2>&1 || true; \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing >>$(STATE)/apt.log 2>&1 \
+			|| { tail -n 20 $(STATE)/apt.log; echo "apt-get could not install" $$missing; exit 1; }; \
+	fi
+	@touch $@
+
+# npm's package "node" carries Node 24; the one that installs it may be older.
+node_modules: package.json package-lock.json $(STATE)/apt
+	@npm ci --no-fund --no-audit --loglevel=error
+	@touch $@
+
+bpf/podmirror.node: $(RUST_SOURCES) | $(STATE)/apt
+	@cargo build --release --locked -p podmirror-bpf
+	@install -m 755 $(CARGO_TARGET_DIR)/release/libpodmirror_bpf.so $@
+
+processor/modsecurity/modsecurity.node: $(RUST_SOURCES) | $(STATE)/apt
+	@cargo build --release --locked -p podmirror-modsecurity
+	@install -m 755 $(CARGO_TARGET_DIR)/release/libpodmirror_modsecurity.so $@
+
+# OWASP CRS, a Go module: downloaded to Go's own cache.
+$(STATE)/crs: $(wildcard processor/rules/crs.sh) | $(STATE)/apt
+	@processor/rules/crs.sh >$@.new && mv $@.new $@

@@ -1,0 +1,127 @@
+// The agent put together: targets in, batches out, health and account to be seen. Effects come in as arguments.
+import type { Capture, CaptureOptions } from '../bpf/index.d.ts';
+import type { CgroupTree } from './cgroups.ts';
+import type { Config } from './config.ts';
+import { ledgerLine } from './ledger.ts';
+import type { Log } from './log.ts';
+import { lookRepeatedly } from './look.ts';
+import { createMetrics } from './metrics.ts';
+import { healthPages, opsPages, serve } from './ops.ts';
+import { type Deliver, pump } from './pump.ts';
+import type { Shipper } from './shipper.ts';
+import { createTargets } from './targets.ts';
+
+export interface RunningAgent {
+  /** Delivers what is queued for up to `shutdownGraceMs`, then books the rest as dropped. Again: stops waiting. */
+  stop(): Promise<void>;
+  /** Settles when the last batch is; rejects when the addon fails. */
+  done: Promise<void>;
+  ports: { health: number; metrics: number };
+}
+
+// One answer of the processor is awaited while the next batch is on its way.
+const maxInFlight = 2;
+
+/** Rejects with `listen on …` when a port cannot be had; then nothing was attached. */
+export async function startAgent({
+  config,
+  capture,
+  tree,
+  mount,
+  deliver,
+  shipper,
+  log,
+  processMetrics = true,
+}: {
+  config: Config;
+  capture: Capture;
+  tree: CgroupTree;
+  mount: string;
+  deliver: Deliver;
+  /** Absent with --print. */
+  shipper?: Shipper;
+  log: Log;
+  processMetrics?: boolean;
+}): Promise<RunningAgent> {
+  const targets = createTargets({ targets: config.targets, capture, tree, mount, log });
+  let resolved = false;
+  let stopping = false;
+
+  const coverage = () => ({ ...capture.coverage(), notes: targets.status().notes });
+  const metrics = createMetrics({
+    process: processMetrics,
+    read: () => ({
+      ledger: capture.ledger(),
+      coverage: capture.coverage(),
+      attempts: shipper?.attempts(),
+      openTargets: targets.status().notes.length,
+    }),
+  });
+  const inTheWay = () => [
+    ...(resolved ? [] : ['targets are being looked for']),
+    ...(stopping ? ['shutting down'] : []),
+    ...[shipper?.trouble()?.sentence].filter((sentence) => sentence !== undefined),
+  ];
+  const ops = opsPages({ metrics, ledger: () => capture.ledger(), coverage });
+  const servers = await serveAll(config, healthPages(inTheWay), ops);
+
+  const looking = await lookRepeatedly({
+    mount,
+    intervalMs: config.resolveIntervalMs,
+    look: targets.resolve,
+  });
+  resolved = true;
+
+  const giveUp = new AbortController();
+  const done = pump({ capture, deliver, stopped: () => stopping, giveUp: giveUp.signal, maxInFlight });
+
+  const finish = async () => {
+    stopping = true;
+    looking.close();
+    capture.stop();
+    const grace = setTimeout(() => giveUp.abort(), config.shutdownGraceMs);
+    try {
+      await done;
+      log.info(ledgerLine(capture.ledger()));
+    } finally {
+      clearTimeout(grace);
+      capture.close();
+      for (const server of servers) server.close();
+    }
+  };
+  let finished: Promise<void> | undefined;
+
+  return {
+    done,
+    ports: { health: servers[0].port, metrics: servers[1].port },
+    stop() {
+      if (finished !== undefined) giveUp.abort();
+      finished ??= finish();
+      return finished;
+    },
+  };
+}
+
+type Served = Awaited<ReturnType<typeof serve>>;
+
+async function serveAll(
+  { listen }: Config,
+  health: Parameters<typeof serve>[0],
+  ops: Parameters<typeof serve>[0],
+): Promise<[Served, Served]> {
+  const first = await serve(health, listen.health, 'listen.health');
+  try {
+    return [first, await serve(ops, listen.metrics, 'listen.metrics')];
+  } catch (error) {
+    first.close();
+    throw error;
+  }
+}
+
+/** What of the configuration is the addon's; what is not written is left to its defaults. */
+export function captureOptions({ node, limits }: Config, agentVersion: string): CaptureOptions {
+  const written = Object.entries({ ...limits, node, agentVersion }).filter(
+    ([, value]) => value !== undefined,
+  );
+  return Object.fromEntries(written) as CaptureOptions;
+}

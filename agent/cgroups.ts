@@ -1,0 +1,74 @@
+// What this machine looks like: the cgroup2 tree below the mount, and the cgroups of processes.
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+export interface CgroupTree {
+  /** Path below the mount, beginning with / → inode. A directory made again under its old name has another inode. */
+  list(): Promise<Map<string, number>>;
+  /** Undefined when no such process lives. */
+  processOf(pid: number): Promise<ProcessCgroup | undefined>;
+}
+
+export interface ProcessCgroup {
+  path: string;
+  /** Clock ticks since boot; with the pid, it names a process for good. */
+  startTicks: string;
+}
+
+export function cgroupTree({ mount, proc = '/proc' }: { mount: string; proc?: string }): CgroupTree {
+  return {
+    async list() {
+      const inodes = new Map<string, number>();
+      await walk(mount, '', inodes);
+      return inodes;
+    },
+    async processOf(pid) {
+      try {
+        const [cgroup, stat] = await Promise.all([
+          readFile(`${proc}/${pid}/cgroup`, 'utf8'),
+          readFile(`${proc}/${pid}/stat`, 'utf8'),
+        ]);
+        const path = unifiedPath(cgroup);
+        return path === undefined ? undefined : { path, startTicks: startTicksOf(stat) };
+      } catch (error) {
+        if (isGone(error)) return undefined;
+        throw error;
+      }
+    },
+  };
+}
+
+async function walk(mount: string, path: string, inodes: Map<string, number>): Promise<void> {
+  const directory = join(mount, path);
+  try {
+    const { ino, nlink } = await stat(directory);
+    inodes.set(path === '' ? '/' : path, ino);
+    // kernfs counts subdirectories in the link count: 2 is a leaf, and most cgroups are leaves.
+    if (nlink === 2) return;
+    const entries = await readdir(directory, { withFileTypes: true });
+    for (const entry of entries) {
+      if (entry.isDirectory()) await walk(mount, `${path}/${entry.name}`, inodes);
+    }
+  } catch (error) {
+    // Cgroups come and go while the tree is read.
+    if (!isGone(error)) throw error;
+  }
+}
+
+function isGone(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || code === 'ENODEV' || code === 'ESRCH';
+}
+
+/** The line `0::/path` of /proc/<pid>/cgroup, cgroups(7); undefined when the process is in no living cgroup. */
+export function unifiedPath(procCgroup: string): string | undefined {
+  const line = procCgroup.split('\n').find((entry) => entry.startsWith('0::'));
+  const path = line?.slice('0::'.length);
+  return path === undefined || path.endsWith(' (deleted)') ? undefined : path;
+}
+
+/** Field 22 of /proc/<pid>/stat, proc_pid_stat(5); the name in field 2 may hold blanks and brackets. */
+export function startTicksOf(procStat: string): string {
+  const afterName = procStat.slice(procStat.lastIndexOf(')') + 2).split(' ');
+  return afterName[22 - 3] ?? '';
+}

@@ -1,0 +1,49 @@
+// When to look at the cgroup tree.
+import { watchCgroups } from './changes.ts';
+
+// Cgroups of one service come in bursts.
+const burstMs = 30;
+
+/** Looks now, then every `intervalMs`, and soon after cgroups came or went; never twice at a time. */
+export async function lookRepeatedly({
+  mount,
+  intervalMs,
+  look,
+}: {
+  mount: string;
+  intervalMs: number;
+  look: () => Promise<string[]>;
+}): Promise<{ close(): void }> {
+  let timer: NodeJS.Timeout | undefined;
+  let changed = false;
+  let closed = false;
+  const again = () => {
+    changed = false;
+    timer = undefined;
+    void lookOnce();
+  };
+  const lookOnce = async () => {
+    const cgroups = await look();
+    if (closed) return;
+    changes.follow(cgroups);
+    timer = setTimeout(again, changed ? burstMs : intervalMs);
+  };
+  const changes = watchCgroups({
+    mount,
+    onChange() {
+      if (changed || closed) return;
+      changed = true;
+      if (timer === undefined) return;
+      clearTimeout(timer);
+      timer = setTimeout(again, burstMs);
+    },
+  });
+  await lookOnce();
+  return {
+    close() {
+      closed = true;
+      clearTimeout(timer);
+      changes.close();
+    },
+  };
+}

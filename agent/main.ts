@@ -1,0 +1,176 @@
+#!/usr/bin/env node
+// The agent's process: command line, configuration, addon, signals.
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import type * as Addon from '../bpf/index.d.ts';
+import { type CertificateSource, watchCertificates } from '../certs/source.ts';
+import { captureOptions, type RunningAgent, startAgent } from './agent.ts';
+import { cgroupTree } from './cgroups.ts';
+import { type Config, type ProcessorConfig, parseConfig } from './config.ts';
+import { descriptorStream } from './descriptor.ts';
+import { createLog, type Log } from './log.ts';
+import { createPoster } from './post.ts';
+import type { Deliver } from './pump.ts';
+import { exitCodes, Refusal, refusalOf } from './refusal.ts';
+import { createShipper, type Shipper } from './shipper.ts';
+
+const usage = `usage: node agent/main.ts --config <podmirror.yaml> [--print | --check]
+
+  --config <file>  what to mirror and where to send it
+  --print          exchanges as JSON lines on stdout instead of a processor
+  --check          read the configuration and its certificates, say what is wrong, and end
+  --version        print the version
+  --help           print this
+
+PODMIRROR_ADDON names another build of the capture addon (a module that exports Capture and cgroup2Mount).
+Ends with 0, 64 (command line), 69 (this machine lacks something), 74 (stdout), 78 (configuration).
+`;
+
+const requestTimeoutMs = 30_000;
+const maxSockets = 2;
+
+async function main(): Promise<void> {
+  const flags = readFlags();
+  if (flags.help) return void process.stdout.write(usage);
+  if (flags.version) return void process.stdout.write(`${version()}\n`);
+  if (flags.config === undefined) throw new Refusal(`--config is missing\n\n${usage}`, exitCodes.usage);
+
+  const config = readConfig(flags.config);
+  const log = createLog(config.log);
+  const { processor } = config;
+  if (!flags.print && !flags.check && !processor) {
+    throw new Refusal(
+      `${flags.config}: no processor:. Write one with url:, ca:, cert: and key:, or start with --print`,
+      exitCodes.config,
+    );
+  }
+  const certificates = processor && !flags.print ? openCertificates(processor, log) : undefined;
+  if (flags.check) {
+    certificates?.close();
+    const count = config.targets.length;
+    return void process.stdout.write(
+      `${flags.config}: in order, ${count} ${count === 1 ? 'target' : 'targets'}\n`,
+    );
+  }
+
+  const addon = await loadAddon();
+  const { capture, mount } = openCapture(addon, config);
+  const state: { agent?: RunningAgent } = {};
+  const stop = () => void state.agent?.stop().then(() => process.exit());
+  const sink =
+    processor && certificates ? shipTo(processor, certificates, log) : { deliver: await print(log, stop) };
+
+  state.agent = await startAgent({ config, capture, mount, tree: cgroupTree({ mount }), log, ...sink }).catch(
+    (error) => {
+      capture.close();
+      throw new Refusal((error as Error).message, exitCodes.config, { cause: error });
+    },
+  );
+  process.on('SIGTERM', stop).on('SIGINT', stop);
+  log.info(
+    `podmirror agent ${version()} runs; health on ${config.listen.health}, metrics on ${config.listen.metrics}`,
+  );
+  await state.agent.done;
+}
+
+function readFlags() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        config: { type: 'string', short: 'c' },
+        print: { type: 'boolean', default: false },
+        check: { type: 'boolean', default: false },
+        version: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+    return values;
+  } catch (cause) {
+    throw new Refusal(`${(cause as Error).message}\n\n${usage}`, exitCodes.usage, { cause });
+  }
+}
+
+function readConfig(file: string): Config {
+  try {
+    return parseConfig(readFileSync(file, 'utf8'), file);
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const why =
+      code === undefined
+        ? message
+        : `read ${file}: ${message}. Write the path of podmirror.yaml after --config`;
+    throw new Refusal(why, exitCodes.config, { cause });
+  }
+}
+
+function openCertificates({ ca, cert, key }: ProcessorConfig, log: Log): CertificateSource {
+  try {
+    return watchCertificates({
+      certFile: cert,
+      keyFile: key,
+      caFile: ca,
+      onReload: () => log.info(`new certificate from ${cert} is in use`),
+      onError: (error) => log.warn(`${error.message}. The old certificate stays in use`),
+    });
+  } catch (cause) {
+    throw new Refusal((cause as Error).message, exitCodes.config, { cause });
+  }
+}
+
+async function loadAddon(): Promise<typeof Addon> {
+  const path = process.env.PODMIRROR_ADDON ?? new URL('../bpf/addon.ts', import.meta.url).href;
+  try {
+    return (await import(path)) as typeof Addon;
+  } catch (cause) {
+    const why = (cause as Error).message;
+    throw new Refusal(`load the capture addon: ${why}. Build it with \`make build\``, exitCodes.unavailable, {
+      cause,
+    });
+  }
+}
+
+function openCapture(addon: typeof Addon, config: Config): { capture: Addon.Capture; mount: string } {
+  try {
+    return { mount: addon.cgroup2Mount(), capture: new addon.Capture(captureOptions(config, version())) };
+  } catch (error) {
+    throw refusalOf(error);
+  }
+}
+
+function shipTo(
+  processor: ProcessorConfig,
+  certificates: CertificateSource,
+  log: Log,
+): { deliver: Deliver; shipper: Shipper } {
+  const poster = createPoster({ processor, certificates, timeoutMs: requestTimeoutMs, maxSockets });
+  const shipper = createShipper({ url: processor.url, poster, log });
+  return { deliver: shipper.deliver, shipper };
+}
+
+async function print(log: Log, stop: () => void): Promise<Deliver> {
+  // Only --print pays for protobufjs.
+  const { createPrinter } = await import('./printer.ts');
+  return createPrinter({
+    output: descriptorStream(1),
+    onEnd(error) {
+      if (error) {
+        log.error(error.message);
+        process.exitCode = exitCodes.output;
+      }
+      stop();
+    },
+  });
+}
+
+function version(): string {
+  const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(manifest) as { version: string }).version;
+}
+
+try {
+  await main();
+} catch (error) {
+  const refused = error instanceof Refusal;
+  process.stderr.write(`podmirror: ${refused ? error.message : ((error as Error).stack ?? String(error))}\n`);
+  process.exit(refused ? error.exitCode : exitCodes.software);
+}

@@ -1,0 +1,131 @@
+// One POST to the processor over mTLS.
+import { Agent, request } from 'node:https';
+import type { CertificatePair, CertificateSource } from '../certs/source.ts';
+import type { ProcessorConfig } from './config.ts';
+
+export interface Answer {
+  status: number;
+  retryAfter: string | undefined;
+  /** The beginning of the body, as text. */
+  text: string;
+}
+
+export interface Poster {
+  /** Rejects with the error of the socket, or with `signal.reason`; `ETIMEDOUT` after `timeoutMs`. */
+  post(bytes: Buffer, signal: AbortSignal): Promise<Answer>;
+  close(): void;
+}
+
+// Enough for a sentence; the rest of an answer is read and thrown away.
+const maxAnswerBytes = 512;
+
+/** Connections are kept alive; after a reload of the certificates new ones are made and the old ones end. */
+export function createPoster({
+  processor,
+  certificates,
+  timeoutMs,
+  maxSockets,
+}: {
+  processor: Pick<ProcessorConfig, 'url' | 'serverName'>;
+  certificates: Pick<CertificateSource, 'current'>;
+  timeoutMs: number;
+  maxSockets: number;
+}): Poster {
+  const url = ingestUrl(processor.url);
+  let pair = certificates.current();
+  let agent = newAgent(pair, processor.serverName, maxSockets);
+
+  const currentAgent = () => {
+    const newest = certificates.current();
+    if (newest === pair) return agent;
+    const old = agent;
+    // What is under way on the old connections may end in its own time.
+    setTimeout(() => old.destroy(), timeoutMs).unref();
+    pair = newest;
+    agent = newAgent(pair, processor.serverName, maxSockets);
+    return agent;
+  };
+
+  return {
+    post: (bytes, signal) => send({ url, agent: currentAgent(), bytes, signal, timeoutMs }),
+    close: () => agent.destroy(),
+  };
+}
+
+/** `https://host:port/prefix/` → `https://host:port/prefix/v1/exchanges`. */
+export function ingestUrl(base: string): URL {
+  return new URL('v1/exchanges', base.endsWith('/') ? base : `${base}/`);
+}
+
+function newAgent(pair: CertificatePair, serverName: string | undefined, maxSockets: number): Agent {
+  return new Agent({
+    ...pair,
+    minVersion: 'TLSv1.3',
+    keepAlive: true,
+    maxSockets,
+    ...(serverName !== undefined && { servername: serverName }),
+  });
+}
+
+interface Sending {
+  url: URL;
+  agent: Agent;
+  bytes: Buffer;
+  signal: AbortSignal;
+  timeoutMs: number;
+}
+
+async function send(sending: Sending): Promise<Answer> {
+  // Each round uses up one connection that the server closed while it was idle; there are `maxSockets` of them.
+  // The batch id makes sending again harmless.
+  for (;;) {
+    try {
+      return await sendOnce(sending);
+    } catch (error) {
+      if (!(error as { staleSocket?: boolean }).staleSocket || sending.signal.aborted) throw error;
+    }
+  }
+}
+
+function sendOnce({ url, agent, bytes, signal, timeoutMs }: Sending): Promise<Answer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+  const call = request(url, {
+    method: 'POST',
+    agent,
+    headers: { 'content-type': 'application/x-protobuf', 'content-length': bytes.length },
+  });
+  const onAbort = () => call.destroy(signal.reason);
+  const timer = setTimeout(() => call.destroy(timeoutError(timeoutMs)), timeoutMs);
+  signal.addEventListener('abort', onAbort, { once: true });
+
+  call.on('error', (error: NodeJS.ErrnoException) => {
+    const staleSocket = call.reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
+    reject(Object.assign(error, { staleSocket }));
+  });
+  call.on('response', (response) => {
+    let text = '';
+    response.setEncoding('utf8');
+    response.on('data', (chunk: string) => {
+      if (text.length < maxAnswerBytes) text += chunk.slice(0, maxAnswerBytes - text.length);
+    });
+    response.on('error', reject);
+    response.on('end', () =>
+      resolve({
+        status: response.statusCode ?? 0,
+        retryAfter: response.headers['retry-after'],
+        text: text.trim(),
+      }),
+    );
+  });
+  if (signal.aborted) onAbort();
+  else call.end(bytes);
+
+  return promise.finally(() => {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', onAbort);
+  });
+}
+
+function timeoutError(timeoutMs: number): Error {
+  return Object.assign(new Error(`no answer within ${timeoutMs} ms`), { code: 'ETIMEDOUT' });
+}

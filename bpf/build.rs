@@ -1,0 +1,19 @@
+//! Compiles the BPF programs to a skeleton and the wire contract to Rust.
+use std::{env, error::Error, path::PathBuf};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    for file in ["plaintext.bpf.c", "core.h", "record.h"] {
+        println!("cargo:rerun-if-changed=kernel/{file}");
+    }
+    println!("cargo:rerun-if-changed=../processor/exchange.proto");
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
+    libbpf_cargo::SkeletonBuilder::new()
+        .source("kernel/plaintext.bpf.c")
+        .clang_args(["-Wall", "-Werror", "-mcpu=v3"])
+        .build_and_generate(out.join("plaintext.skel.rs"))?;
+    // protox stands in for protoc, which is not a cargo package.
+    let descriptors = protox::compile(["exchange.proto"], ["../processor"])?;
+    prost_build::Config::new().bytes(["."]).compile_fds(descriptors)?;
+    napi_build::setup();
+    Ok(())
+}

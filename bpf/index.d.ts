@@ -1,0 +1,133 @@
+/** The capture addon: the kernel side and everything that touches captured bytes. Linux only, Node ≥ 24. */
+
+/** Limits of one capture; every queue is bounded, what does not fit is dropped by reason, on the ledger. */
+export interface CaptureOptions {
+  /** Name of this node, put on every batch. Default: the host name. */
+  node?: string;
+  /** Version of the agent, put on every batch. */
+  agentVersion?: string;
+  /** Kernel ring in bytes; a power of two, at least 65536. Default 8 MiB. */
+  ringBytes?: number;
+  /** Connections followed at once; the one idle longest leaves first. Default 32768. */
+  maxFlows?: number;
+  /** Bytes held per connection while segments are missing. Default 262144. */
+  maxFlowBytes?: number;
+  /** Bytes of finished exchanges held for `nextBatch`. Default 32 MiB. Oldest bodies go first, then oldest exchanges. */
+  maxQueueBytes?: number;
+  /** Encoded size at which a batch is closed. Default 1 MiB. */
+  maxBatchBytes?: number;
+  /** Bytes kept of each request body. Default 65536. */
+  maxBodyBytes?: number;
+  /** Names of response headers that are kept, any case. Default: a short list of harmless ones. */
+  responseHeaders?: string[];
+}
+
+/** Whose traffic a cgroup is; copied to every exchange. */
+export interface Identity {
+  name: string;
+  namespace?: string;
+  pod?: string;
+  podUid?: string;
+  container?: string;
+  workload?: string;
+}
+
+export interface Target {
+  /** Absolute path of a cgroup2 directory. */
+  cgroup: string;
+  identity: Identity;
+}
+
+/** One encoded `podmirror.v1.ExchangeBatch`. Say with `settle` what became of it. */
+export interface Batch {
+  /** 32 hex digits; the id inside `bytes`. */
+  id: string;
+  bytes: Buffer;
+  exchanges: number;
+}
+
+/**
+ * The account. `captured = delivered + Σ dropped + inFlight` for exchanges, at any time;
+ * `seen = copied + Σ elided + Σ lost` for payload bytes in the kernel; and
+ * `copied = parsed + Σ discarded + held` for what the agent made of them.
+ * Numbers are since the capture began.
+ */
+export interface Ledger {
+  exchanges: {
+    /** Requests whose first byte was recognised. */
+    captured: number;
+    delivered: number;
+    dropped: Record<string, number>;
+    inFlight: number;
+  };
+  bytes: {
+    /** TCP payload of the targets, both directions, retransmissions included. */
+    seen: number;
+    copied: number;
+    /** Not copied because nobody reads it, by reason: response_body, client_side, not_http, … */
+    elided: Record<string, number>;
+    /** Wanted but lost, by reason: ring_full, … */
+    lost: Record<string, number>;
+    parsed: number;
+    /** Copied but not part of an exchange, by reason: retransmission, out_of_window, … */
+    discarded: Record<string, number>;
+    /** In reassembly, or between the kernel and the agent. */
+    held: number;
+  };
+  /** All three sums hold. */
+  closes: boolean;
+}
+
+export interface TargetCoverage {
+  cgroup: string;
+  identity: Identity;
+  /** Wall clock in ms since the epoch, null: never. */
+  selectedAtMs: number;
+  lastExchangeAtMs: number | null;
+  exchanges: number;
+  /** Connections by what their first bytes were: http1, http2, tls, proxy, other, client_side, joined_late. */
+  connections: Record<string, number>;
+  /** Sentences about what is not covered and why; empty when all is well. */
+  notes: string[];
+}
+
+export interface Coverage {
+  targets: TargetCoverage[];
+}
+
+/**
+ * Thrown by the constructor and `select`. `code` says what is missing:
+ * `NO_BTF`, `NO_CAPABILITY`, `NO_CGROUP2`, `KERNEL_FEATURE`, `BAD_OPTION`, `NOT_FOUND`, `CLOSED`, `INTERNAL`.
+ * `message` ends with what to do about it.
+ */
+export type CaptureErrorCode =
+  | 'NO_BTF'
+  | 'NO_CAPABILITY'
+  | 'NO_CGROUP2'
+  | 'KERNEL_FEATURE'
+  | 'BAD_OPTION'
+  | 'NOT_FOUND'
+  | 'CLOSED'
+  | 'INTERNAL';
+
+export class Capture {
+  /** Loads the BPF programs once. Throws an Error with a `code` of CaptureErrorCode. */
+  constructor(options?: CaptureOptions);
+  /** Begins to capture a cgroup and all below it; again for the same cgroup, replaces its identity. */
+  select(target: Target): void;
+  /** Stops at once, open connections too. False when it was not selected. */
+  release(cgroup: string): boolean;
+  /** The next batch, or null after `maxWaitMs` or once closed and empty. One call at a time. */
+  nextBatch(maxWaitMs: number): Promise<Batch | null>;
+  /** Books a batch: delivered, or dropped for a reason in snake_case such as `rejected`, `shutdown`. False: unknown id. */
+  settle(batchId: string, outcome: 'delivered' | { dropped: string }): boolean;
+  ledger(): Ledger;
+  coverage(): Coverage;
+  /** Detaches every probe and finishes what is in the ring; `nextBatch` still returns what is queued, then null. */
+  stop(): void;
+  /** `stop`, and frees everything. What is queued is booked as dropped `shutdown`. Idempotent. */
+  close(): void;
+}
+
+/** Where the addon finds cgroup2: "/sys/fs/cgroup", or ".../unified" in hybrid mode. Throws NO_CGROUP2. */
+export function cgroup2Mount(): string;

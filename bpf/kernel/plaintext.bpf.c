@@ -1,0 +1,991 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
+/*
+ * Plaintext capture: reads TCP payload of selected cgroups, classifies each
+ * connection once, and copies to the ring only what somebody will read.
+ *
+ * Why cgroup_skb: it is attached per cgroup, so other workloads never pay; it sees
+ * packets of both directions with the socket known, before encapsulation; and it
+ * loads on every kernel from 5.8 on. It returns 1 on every path: nothing is ever blocked.
+ *
+ * In (client to server) everything is copied up to the body cap, which user space
+ * enforces through `controls`. Segments may be out of order or forged here, so the
+ * kernel draws no conclusion from them beyond the first bytes of the connection.
+ *
+ * Out (server to client) comes from the host's own TCP, in order. The kernel walks
+ * the response framing (RFC 9112 section 6) itself: heads are copied, bodies are not.
+ * Anything it does not understand is handed over whole (R_RAW).
+ */
+#include "core.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
+#include "record.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+/* Raised by user space whenever `targets` changed: flows look their target up again. */
+volatile __u32 generation = 1;
+
+enum { MAX_FLOWS = 65536, MAX_TARGETS = 4096, MAX_CGROUP_DEPTH = 16 };
+enum { HEAD_SCAN = 2048, HEAD_LINES = 64, CHUNK_STEPS = 400, MAX_PIECES = 40 };
+
+/* Room for reads behind the last scanned byte. */
+#define HEAD_ROOM (HEAD_SCAN + 64)
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20);
+} ring SEC(".maps");
+
+/* key: enum counter */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, N_COUNTERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+/* key: cgroup id */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_TARGETS);
+	__type(key, __u64);
+	__type(value, struct target);
+} targets SEC(".maps");
+
+/* key: slot_of(flow id) */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CONTROL_SLOTS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct control);
+} controls SEC(".maps");
+
+/*
+ * A connection as seen from one socket. Not the socket cookie: the first client data
+ * can still carry the listener's. The cgroup tells apart equal tuples of two network
+ * namespaces.
+ */
+struct flow_key {
+	__u64 cgroup;
+	__u8 remote[16];
+	__u8 local[16];
+	__u16 remote_port;
+	__u16 local_port;
+	__u32 family;
+};
+
+enum flow_class { FC_NEW, FC_HTTP1, FC_JOINED, FC_CLIENT, FC_OTHER, FC_TUNNEL };
+enum out_mode {
+	OM_HEAD,    /* a response head begins at out_next */
+	OM_BODY,    /* out_left bytes of body follow */
+	OM_CHUNK,   /* inside a chunked body */
+	OM_CLOSE,   /* the body ends with the connection */
+	OM_RAW,     /* user space frames */
+	OM_RESYNC,  /* place unknown; wait for a response that begins where the client's ACK stood */
+};
+enum chunk_state {
+	CS_FIRST,         /* of a size's digits */
+	CS_SIZE,
+	CS_EXT,           /* up to the line's end */
+	CS_SIZED,         /* the line has ended */
+	CS_DATA,
+	CS_TRAILER,       /* a line begins */
+	CS_TRAILER_LINE,
+	CS_TRAILER_CR,
+	CS_END,
+	CS_LOST,
+};
+enum { FF_IN_FIN = 1, FF_OUT_FIN = 2, FF_BODY_START = 4, FF_ANCHORED = 8, FF_RESYNC = 16, FF_JOINED = 32 };
+
+struct flow {
+	__u64 id;
+	__u64 target;
+	__u64 out_left;     /* body or chunk bytes still to pass */
+	__u32 generation;
+	__u32 in_isn, out_isn;
+	__u32 out_next;     /* next response byte to be walked */
+	__u32 out_base;     /* end of what user space was last told of */
+	__u32 anchor;       /* the client's ACK when it last sent what looks like a request */
+	__u32 span_off, span_seq, span_len; /* see forget */
+	__u8 class, out_mode, chunk_state, chunk_digits, flags;
+};
+
+/* LRU: a host with more connections than this forgets the idle ones, which join late. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_FLOWS);
+	__type(key, struct flow_key);
+	__type(value, struct flow);
+} flows SEC(".maps");
+
+/* The part of a packet that is being looked at. */
+struct span {
+	__u32 off;          /* of the first byte, in the skb */
+	__u32 seq;
+	__u32 len;
+	__u32 ack;
+	__u16 flags;        /* of the next record */
+	__u16 tcp_flags;
+};
+
+static __always_inline void count(__u32 counter, __u64 n)
+{
+	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
+
+	if (value)
+		*value += n;
+}
+
+static __always_inline void count_connection(__u64 target_id, enum conn_class class)
+{
+	struct target *target = bpf_map_lookup_elem(&targets, &target_id);
+
+	if (target && class < CONN_CLASSES)
+		__sync_fetch_and_add(&target->connections[class], 1);
+}
+
+static __always_inline struct control *control_of(struct flow *flow)
+{
+	__u32 slot = (__u32)(flow->id ^ (flow->id >> 16) ^ (flow->id >> 32)) & (CONTROL_SLOTS - 1);
+	struct control *control = bpf_map_lookup_elem(&controls, &slot);
+
+	return control && control->flow_id == flow->id ? control : 0;
+}
+
+static __always_inline void fill(struct record *r, const struct flow_key *key, const struct flow *flow,
+				 const struct span *span, __u32 len)
+{
+	r->flow_id = flow->id;
+	r->ktime_ns = bpf_ktime_get_ns();
+	r->target = flow->target;
+	__builtin_memcpy(r->remote, key->remote, 16);
+	__builtin_memcpy(r->local, key->local, 16);
+	r->remote_port = key->remote_port;
+	r->local_port = key->local_port;
+	r->family = key->family;
+	r->pad0 = 0;
+	r->flags = span->flags | (flow->flags & FF_JOINED ? R_JOINED : 0);
+	r->seq = span->seq;
+	r->ack = span->ack;
+	r->base = flow->out_base;
+	r->len = len;
+	r->in_isn = flow->in_isn;
+	r->out_isn = flow->out_isn;
+	r->cut = 0;
+	r->pad1 = 0;
+}
+
+static __always_inline void advance(struct span *span, __u32 n)
+{
+	span->off += n;
+	span->seq += n;
+	span->len -= n;
+}
+
+/* The flags that belong to the first record of a message or packet only. */
+#define FIRST_ONLY (R_HEAD | R_PACKET | R_RESYNC)
+
+/*
+ * Copies the next `piece` bytes (1..SIZE) to a record. A reservation needs a constant size:
+ * one class each. `n` is provably 1..SIZE: 5.10 and 6.1 refuse a length that may be 0.
+ */
+#define EMIT_CLASS(SIZE)                                                                              \
+	do {                                                                                          \
+		struct { struct record r; __u8 bytes[SIZE]; } *e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0); \
+		__u32 n = (piece - 1) & (SIZE - 1);                                                   \
+		if (!e) {                                                                             \
+			count(N_L_RING_FULL, piece);                                                  \
+			break;                                                                        \
+		}                                                                                     \
+		asm volatile("" : "+r"(n));                                                           \
+		n = (n & (SIZE - 1)) + 1;                                                             \
+		fill(&e->r, key, flow, span, n);                                                      \
+		if (bpf_skb_load_bytes(skb, span->off, e->bytes, n)) {                                \
+			bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);                                     \
+			count(N_L_LOAD, piece);                                                       \
+			break;                                                                        \
+		}                                                                                     \
+		bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);                                              \
+		count(N_RECORDS, 1);                                                                  \
+		count(N_COPIED, piece);                                                               \
+	} while (0)
+
+/* Out: user space was told of everything before span->seq, whether the ring had room or not,
+ * so that a lost record shows as a hole between its last byte and the next record's base. */
+static __always_inline void told(struct flow *flow, struct span *span, __u32 piece)
+{
+	advance(span, piece);
+	if (span->flags & R_OUT)
+		flow->out_base = span->seq;
+	span->flags &= ~FIRST_ONLY;
+}
+
+/* Copies span->len bytes, which is at least 1, and moves the span behind them. */
+static __noinline int emit(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow, struct span *span)
+{
+	__u32 piece = 16384;
+
+	for (int i = 0; i < MAX_PIECES; i++) {
+		if (span->len <= 16384)
+			break;
+		EMIT_CLASS(16384);
+		told(flow, span, piece);
+	}
+	piece = span->len;
+	if (!piece)
+		return 0;
+	if (piece <= 256)
+		EMIT_CLASS(256);
+	else if (piece <= 1024)
+		EMIT_CLASS(1024);
+	else if (piece <= 4096)
+		EMIT_CLASS(4096);
+	else if (piece <= 16384)
+		EMIT_CLASS(16384);
+	else
+		count(N_L_TOO_LARGE, piece);
+	told(flow, span, piece);
+	return 0;
+}
+
+/*
+ * Flows whose end found the ring full; key: flow id. Without it user space would keep their
+ * unanswered requests for an hour.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, __u8);
+} lost_ends SEC(".maps");
+
+/* Raised with every entry of lost_ends, so that user space need not look at the map. */
+volatile __u32 lost_ends_count = 0;
+
+/* FIN or RST: a record of its own without payload, behind the packet's data. */
+static __always_inline void emit_end(const struct flow_key *key, struct flow *flow, struct span *span)
+{
+	struct record *r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+
+	if (!r) {
+		__u8 one = 1;
+
+		count(N_L_ENDS, 1);
+		/* What ends the connection for user space: see Flow::end. */
+		if (span->flags & R_OUT || span->tcp_flags & TCP_RST) {
+			bpf_map_update_elem(&lost_ends, &flow->id, &one, BPF_ANY);
+			__sync_fetch_and_add(&lost_ends_count, 1);
+		}
+		return;
+	}
+	fill(r, key, flow, span, 0);
+	r->flags |= span->tcp_flags & TCP_RST ? R_RST : R_FIN;
+	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
+	count(N_RECORDS, 1);
+}
+
+/* Eight bytes in lower case: every byte that matters here keeps its value or becomes a small letter. */
+#define LOWER8(p) (*(const __u64 *)(p) | 0x2020202020202020ULL)
+#define WORD8(a, b, c, d, e, f, g, h)                                                                 \
+	((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 |      \
+	 (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)
+
+/* "HTTP/1." */
+static __always_inline int is_http1(__u64 word)
+{
+	return (word & 0xffffffffffffffULL) == WORD8('H', 'T', 'T', 'P', '/', '1', '.', 0);
+}
+
+/*
+ * A response head in the ring, with room to look for its end and its framing headers.
+ * All that the scan learns is kept here and not in registers: the verifier then sees one
+ * state per byte instead of one per byte and history, and at most three open branches
+ * per byte (it gives up at 8192).
+ */
+struct head {
+	struct record r;
+	__u8 bytes[HEAD_ROOM];
+	__u16 lines[HEAD_LINES]; /* where each line but the first begins */
+	__u32 filled;            /* bytes that are the packet's */
+	__u32 len;               /* of the head with its empty line; 0: not found */
+	__u32 line_count;
+	__u32 line;              /* where the present line begins */
+	__u32 length_at, encoding_at;
+	__u8 lengths, encodings;
+};
+
+/* Finds the end of the head and the beginnings of its lines. */
+static __noinline int find_end(struct head *head)
+{
+	for (__u32 i = 0; i < HEAD_SCAN; i++) {
+		if (i >= head->filled)
+			break;
+		if (head->bytes[i] != '\n')
+			continue;
+		if (i <= head->line + 1) {
+			/* An empty line; one of a single character is none, frame_body looks. */
+			head->len = i + 1;
+			break;
+		}
+		head->line = i + 1;
+		head->lines[head->line_count++ & (HEAD_LINES - 1)] = i + 1;
+	}
+	return 0;
+}
+
+/* Finds Content-Length and Transfer-Encoding among the lines. */
+static __noinline int find_framing(struct head *head)
+{
+	for (__u32 i = 0; i < HEAD_LINES; i++) {
+		const __u8 *p;
+
+		if (i >= head->line_count)
+			break;
+		p = head->bytes + (head->lines[i] & (HEAD_SCAN - 1));
+		if (LOWER8(p) == WORD8('c', 'o', 'n', 't', 'e', 'n', 't', '-')) {
+			if (LOWER8(p + 7) == WORD8('-', 'l', 'e', 'n', 'g', 't', 'h', ':')) {
+				head->lengths++;
+				head->length_at = head->lines[i] + 15;
+			}
+		} else if (LOWER8(p) == WORD8('t', 'r', 'a', 'n', 's', 'f', 'e', 'r')) {
+			if (LOWER8(p + 10) == WORD8('n', 'c', 'o', 'd', 'i', 'n', 'g', ':')) {
+				head->encodings++;
+				head->encoding_at = head->lines[i] + 18;
+			}
+		}
+	}
+	return 0;
+}
+
+/*
+ * The digits at p[at], to out_left; 0 when it is not a plain number that ends with its line.
+ * Its state is in memory for the same reason as find_end's.
+ */
+static __noinline int parse_length(const __u8 *p, __u32 at, struct flow *flow)
+{
+	flow->out_left = 0;
+	flow->chunk_digits = 0;
+	for (int i = 0; i < 20; i++) {
+		__u8 c = p[(at + i) & (HEAD_SCAN - 1)];
+		__u32 digit = c - '0';
+
+		if (digit <= 9) {
+			if (flow->chunk_digits++ > 15)
+				return 0;
+			flow->out_left = flow->out_left * 10 + digit;
+		} else if (c == '\r' || c == '\n') {
+			return flow->chunk_digits != 0;
+		} else if ((c != ' ' && c != '\t') || flow->chunk_digits) {
+			return 0;
+		}
+	}
+	return 0;
+}
+
+static __always_inline int is_chunked(const __u8 *p, __u32 at)
+{
+	__u32 pos = at & (HEAD_SCAN - 1);
+
+	if (p[pos] == ' ')
+		pos = (pos + 1) & (HEAD_SCAN - 1);
+	return LOWER8(p + pos) == (WORD8('c', 'h', 'u', 'n', 'k', 'e', 'd', '\r') | 0x20ULL << 56);
+}
+
+/* What follows the head in p (RFC 9112 section 6.3): sets out_mode and what belongs to it. */
+static __always_inline void frame_body(const struct head *head, struct flow *flow)
+{
+	const __u8 *p = head->bytes;
+	__u8 hundreds = p[9];
+
+	flow->flags |= FF_BODY_START;
+	if (hundreds == '1' && p[10] == '0' && p[11] == '1') {
+		flow->class = FC_TUNNEL;
+	} else if (hundreds == '1' || (hundreds == '2' && p[10] == '0' && p[11] == '4') ||
+		   (hundreds == '3' && p[10] == '0' && p[11] == '4')) {
+		flow->out_mode = OM_HEAD;
+	} else if (head->encodings) {
+		if (head->encodings == 1 && !head->lengths && is_chunked(p, head->encoding_at)) {
+			flow->out_mode = OM_CHUNK;
+			flow->chunk_state = CS_FIRST;
+			flow->out_left = 0;
+		} else {
+			flow->out_mode = OM_RAW;
+		}
+	} else if (head->lengths) {
+		if (head->lengths == 1 && parse_length(p, head->length_at, flow))
+			flow->out_mode = flow->out_left ? OM_BODY : OM_HEAD;
+		else
+			flow->out_mode = OM_RAW;
+	} else {
+		flow->out_mode = OM_CLOSE;
+	}
+}
+
+/* Copies one response head and leaves the span at the first byte behind it. */
+static __noinline int walk_head(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow, struct span *span)
+{
+	struct head *e;
+	__u32 n = span->len > HEAD_SCAN ? HEAD_SCAN : span->len;
+
+	e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
+	if (!e) {
+		/* Not even scratch: the place in the stream is lost with the head. */
+		count(N_L_RING_FULL, span->len);
+		flow->out_mode = OM_RESYNC;
+		advance(span, span->len);
+		return 0;
+	}
+	n = (n - 1) & (HEAD_SCAN - 1);
+	asm volatile("" : "+r"(n));
+	n = (n & (HEAD_SCAN - 1)) + 1;
+	if (bpf_skb_load_bytes(skb, span->off, e->bytes, n)) {
+		bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
+		count(N_L_LOAD, span->len);
+		flow->out_mode = OM_RESYNC;
+		advance(span, span->len);
+		return 0;
+	}
+	span->flags |= R_HEAD;
+	if (flow->flags & FF_RESYNC) {
+		span->flags |= R_RESYNC;
+		flow->flags &= ~FF_RESYNC;
+		flow->out_base = span->seq;
+	}
+	e->filled = n;
+	e->len = 0;
+	e->line = 0;
+	e->line_count = 0;
+	e->length_at = 0;
+	e->encoding_at = 0;
+	e->lengths = 0;
+	e->encodings = 0;
+	find_end(e);
+	__u32 head = e->len;
+	if (head < 16 || head > HEAD_SCAN || e->line_count > HEAD_LINES || !is_http1(*(__u64 *)e->bytes) ||
+	    (e->bytes[(head - 2) & (HEAD_SCAN - 1)] != '\r' && e->bytes[(head - 2) & (HEAD_SCAN - 1)] != '\n')) {
+		/* A head in several packets, or none: user space frames from here. */
+		bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
+		flow->out_mode = OM_RAW;
+		return 0;
+	}
+	find_framing(e);
+	frame_body(e, flow);
+	fill(&e->r, key, flow, span, head);
+	/* What stands behind the head is body: it does not leave the kernel, not even unread. */
+	if (flow->out_mode != OM_HEAD)
+		for (__u32 i = 0; i < HEAD_SCAN; i += 8) {
+			if (head + i >= e->filled)
+				break;
+			*(__u64 *)(e->bytes + ((head + i) & (HEAD_SCAN - 1))) = 0;
+		}
+	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+	count(N_RECORDS, 1);
+	count(N_COPIED, head);
+	advance(span, head);
+	flow->out_base = span->seq;
+	span->flags &= ~FIRST_ONLY;
+	return 0;
+}
+
+/* Characters of chunked framing. */
+enum { CC_OTHER, CC_HEX, CC_CR, CC_LF, CC_SEPARATOR, CC_CLASSES };
+
+/* A table, because each branch in the loop is one that the verifier keeps open. */
+static const __u8 char_class[256] = {
+	['\r'] = CC_CR, ['\n'] = CC_LF, [';'] = CC_SEPARATOR, [' '] = CC_SEPARATOR, ['\t'] = CC_SEPARATOR,
+	['0'] = CC_HEX, ['1'] = CC_HEX, ['2'] = CC_HEX, ['3'] = CC_HEX, ['4'] = CC_HEX, ['5'] = CC_HEX,
+	['6'] = CC_HEX, ['7'] = CC_HEX, ['8'] = CC_HEX, ['9'] = CC_HEX,
+	['a'] = CC_HEX, ['b'] = CC_HEX, ['c'] = CC_HEX, ['d'] = CC_HEX, ['e'] = CC_HEX, ['f'] = CC_HEX,
+	['A'] = CC_HEX, ['B'] = CC_HEX, ['C'] = CC_HEX, ['D'] = CC_HEX, ['E'] = CC_HEX, ['F'] = CC_HEX,
+};
+#define ROW(other, hex, cr, lf, separator)                                                            \
+	{ [CC_OTHER] = other, [CC_HEX] = hex, [CC_CR] = cr, [CC_LF] = lf, [CC_SEPARATOR] = separator }
+static const __u8 chunk_next[16][8] = {
+	[CS_FIRST] = ROW(CS_LOST, CS_SIZE, CS_LOST, CS_LOST, CS_LOST),
+	[CS_SIZE] = ROW(CS_LOST, CS_SIZE, CS_EXT, CS_LOST, CS_EXT),
+	[CS_EXT] = ROW(CS_EXT, CS_EXT, CS_EXT, CS_SIZED, CS_EXT),
+	[CS_TRAILER] = ROW(CS_TRAILER_LINE, CS_TRAILER_LINE, CS_TRAILER_CR, CS_LOST, CS_LOST),
+	[CS_TRAILER_LINE] = ROW(CS_TRAILER_LINE, CS_TRAILER_LINE, CS_TRAILER_LINE, CS_TRAILER, CS_TRAILER_LINE),
+	[CS_TRAILER_CR] = ROW(CS_LOST, CS_LOST, CS_LOST, CS_END, CS_LOST),
+};
+
+/* Passes over a chunked body (RFC 9112 section 7.1); out_mode becomes OM_HEAD behind its end. */
+static __noinline int walk_chunks(struct __sk_buff *skb, struct flow *flow, struct span *span)
+{
+	for (int i = 0; i < CHUNK_STEPS; i++) {
+		__u8 c = 0;
+
+		if (!span->len)
+			return 0;
+		if (flow->chunk_state == CS_DATA) {
+			__u32 n = flow->out_left < span->len ? flow->out_left : span->len;
+
+			flow->out_left -= n;
+			advance(span, n);
+			flow->chunk_state = flow->out_left ? CS_DATA : CS_FIRST;
+			continue;
+		}
+		bpf_skb_load_bytes(skb, span->off, &c, 1);
+		advance(span, 1);
+		flow->chunk_state = chunk_next[flow->chunk_state & 15][char_class[c] & 7];
+		if (flow->chunk_state == CS_SIZE) {
+			/* '0'..'9' are 0x30.., letters 0x41.. or 0x61.. */
+			flow->out_left = flow->out_left << 4 | ((c & 15) + (c >> 6) * 9);
+			if (flow->out_left >> 48)
+				break;
+		} else if (flow->chunk_state == CS_SIZED) {
+			/* The data's own CRLF goes with it. */
+			flow->chunk_state = flow->out_left ? CS_DATA : CS_TRAILER;
+			flow->out_left += 2;
+		} else if (flow->chunk_state == CS_END) {
+			flow->out_mode = OM_HEAD;
+			return 0;
+		} else if (flow->chunk_state == CS_LOST) {
+			break;
+		}
+	}
+	/* Not chunked coding, or too many chunks in one packet. */
+	flow->out_mode = OM_RESYNC;
+	return 0;
+}
+
+/* Passes over body bytes. A body that begins like a response may be the answer behind one to HEAD: user space knows. */
+static __always_inline void walk_body(struct __sk_buff *skb, struct flow *flow, struct span *span)
+{
+	__u32 before = span->len;
+
+	if (!before || flow->out_mode == OM_HEAD || flow->out_mode >= OM_RAW)
+		return;
+	if (flow->flags & FF_BODY_START) {
+		__u64 word = 0;
+
+		flow->flags &= ~FF_BODY_START;
+		if (before >= 8 && !bpf_skb_load_bytes(skb, span->off, &word, 8) && is_http1(word)) {
+			flow->out_mode = OM_RAW;
+			return;
+		}
+		/* Too short to tell: let user space look. */
+		if (before < 8 && !bpf_skb_load_bytes(skb, span->off, &word, 1) && (__u8)word == 'H') {
+			flow->out_mode = OM_RAW;
+			return;
+		}
+	}
+	if (flow->out_mode == OM_BODY) {
+		__u32 n = flow->out_left < before ? flow->out_left : before;
+
+		flow->out_left -= n;
+		advance(span, n);
+		if (!flow->out_left)
+			flow->out_mode = OM_HEAD;
+	} else if (flow->out_mode == OM_CHUNK) {
+		walk_chunks(skb, flow, span);
+	} else {
+		advance(span, before);
+	}
+	count(N_E_RESPONSE_BODY, before - span->len);
+}
+
+static __always_inline int begins_response(struct __sk_buff *skb, const struct span *span)
+{
+	__u64 word = 0;
+
+	return span->len >= 16 && !bpf_skb_load_bytes(skb, span->off, &word, 8) && is_http1(word);
+}
+
+/*
+ * Makes the verifier forget what it knows of the span (a way through memory does that), so that
+ * it checks what follows once and not once for each way here. A socket's egress is serial.
+ */
+static __always_inline void forget(struct flow *flow, struct span *span)
+{
+	*(volatile __u32 *)&flow->span_off = span->off;
+	*(volatile __u32 *)&flow->span_seq = span->seq;
+	*(volatile __u32 *)&flow->span_len = span->len;
+	span->off = *(volatile __u32 *)&flow->span_off;
+	span->seq = *(volatile __u32 *)&flow->span_seq;
+	span->len = *(volatile __u32 *)&flow->span_len;
+}
+
+static __noinline int egress(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow, struct span *span)
+{
+	struct control *control;
+	__u32 behind;
+
+	if (flow->class != FC_HTTP1)
+		return 0;
+	control = control_of(flow);
+	if (control && control->flags & CT_IGNORE) {
+		flow->class = FC_TUNNEL;
+		return 0;
+	}
+	if (flow->out_mode == OM_RESYNC) {
+		if (!(flow->flags & FF_ANCHORED) || span->seq != flow->anchor || !begins_response(skb, span))
+			return 0;
+		flow->out_next = span->seq;
+		flow->out_mode = OM_HEAD;
+		flow->flags = (flow->flags & ~FF_BODY_START) | FF_RESYNC;
+	}
+	behind = flow->out_next - span->seq;
+	if ((__s32)behind < 0) {
+		/* Data that this program never saw went before it: the place is lost. */
+		count(N_L_OUT_OF_PLACE, span->len);
+		flow->out_mode = OM_RESYNC;
+		advance(span, span->len);
+		return 0;
+	}
+	if (behind) {
+		__u32 n = behind < span->len ? behind : span->len;
+
+		count(N_E_RETRANSMISSION, n);
+		advance(span, n);
+		if (!span->len)
+			return 0;
+	}
+	flow->out_next = span->seq + span->len;
+	if (flow->out_mode == OM_RAW && control && control->flags & CT_OUT_HEAD) {
+		__u32 ahead = control->out_at - span->seq;
+
+		if (ahead == 0) {
+			flow->out_mode = OM_HEAD;
+			flow->flags &= ~FF_BODY_START;
+		}
+	}
+	forget(flow, span);
+	walk_body(skb, flow, span);
+	forget(flow, span);
+	if (span->len && flow->out_mode == OM_HEAD) {
+		walk_head(skb, key, flow, span);
+		forget(flow, span);
+		walk_body(skb, flow, span);
+		forget(flow, span);
+	}
+	if (!span->len)
+		return 0;
+	if (flow->out_mode == OM_RESYNC) {
+		count(N_L_OUT_OF_PLACE, span->len);
+		advance(span, span->len);
+		return 0;
+	}
+	/* More in this packet than one message (pipelining), or not understood: user space frames. */
+	if (flow->class == FC_TUNNEL)
+		return 0;
+	if (flow->out_mode == OM_HEAD)
+		span->flags |= R_HEAD;
+	flow->out_mode = OM_RAW;
+	span->flags |= R_RAW;
+	return emit(skb, key, flow, span);
+}
+
+/* "GET ", "POST"…: a registered method (RFC 9110 section 9.3, RFC 5789) at the start of a packet. */
+static __always_inline int begins_request(__u64 word)
+{
+	__u32 four = (__u32)word;
+
+	return four == 0x20544547 /* "GET " */ || four == 0x54534f50 /* "POST" */ || four == 0x20545550 /* "PUT " */ ||
+	       four == 0x44414548 /* "HEAD" */ || four == 0x454c4544 /* "DELE" */ || four == 0x4954504f /* "OPTI" */ ||
+	       four == 0x43544150 /* "PATC" */ || four == 0x4e4e4f43 /* "CONN" */ || four == 0x43415254 /* "TRAC" */;
+}
+
+/* By the first bytes of a connection, as far as there are any. */
+static __always_inline enum conn_class classify(__u64 word, __u32 len)
+{
+	__u8 first = word;
+
+	if (len >= 8 && word == WORD8('P', 'R', 'I', ' ', '*', ' ', 'H', 'T'))
+		return CONN_HTTP2;
+	if (len >= 6 && (word & 0xffffffffffffULL) == WORD8('P', 'R', 'O', 'X', 'Y', ' ', 0, 0))
+		return CONN_PROXY;
+	if (len >= 8 && word == WORD8('\r', '\n', '\r', '\n', 0, '\r', '\n', 'Q'))
+		return CONN_PROXY;
+	if (first == 0x16 && (len < 2 || ((word >> 8) & 0xff) == 3))
+		return CONN_TLS;
+	/* A method is a token; an empty line before the request line is allowed (RFC 9112 section 2.2). */
+	if ((first >= 'A' && first <= 'Z') || (first >= 'a' && first <= 'z') || first == '\r' || first == '\n')
+		return CONN_HTTP1;
+	return CONN_OTHER;
+}
+
+static __noinline int ingress(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow, struct span *span)
+{
+	struct control *control;
+	__u64 word = 0;
+
+	if (flow->class == FC_NEW || flow->class == FC_JOINED || flow->class == FC_HTTP1) {
+		if (span->len >= 8)
+			bpf_skb_load_bytes(skb, span->off, &word, 8);
+		else if (span->len >= 4)
+			bpf_skb_load_bytes(skb, span->off, &word, 4);
+		else
+			bpf_skb_load_bytes(skb, span->off, &word, 1);
+	}
+	if (flow->class == FC_NEW && span->seq == flow->in_isn + 1) {
+		enum conn_class class = classify(word, span->len);
+
+		count_connection(flow->target, class);
+		flow->class = class == CONN_HTTP1 ? FC_HTTP1 : FC_OTHER;
+	} else if (flow->class == FC_JOINED && begins_request(word)) {
+		flow->class = FC_HTTP1;
+	}
+	if (flow->class == FC_HTTP1 && begins_request(word)) {
+		flow->anchor = span->ack;
+		flow->flags |= FF_ANCHORED;
+	}
+	/* FC_NEW: the first segment is still missing; user space puts them in order. */
+	if (flow->class != FC_HTTP1 && flow->class != FC_NEW)
+		return 0;
+	control = control_of(flow);
+	if (control && control->flags & CT_IGNORE) {
+		flow->class = FC_TUNNEL;
+		return 0;
+	}
+	if (control && control->flags & CT_IN_SKIP) {
+		__s32 ahead = control->in_skip - span->seq;
+
+		if (ahead > 0) {
+			__u32 n = (__u32)ahead < span->len ? (__u32)ahead : span->len;
+
+			count(N_E_REQUEST_BODY, n);
+			advance(span, n);
+			span->flags &= ~R_PACKET;
+		}
+	}
+	return emit(skb, key, flow, span);
+}
+
+/* What is left in the span was not wanted: by class. */
+static __always_inline void count_rest(const struct flow *flow, const struct span *span)
+{
+	__u32 reason = N_E_NOT_HTTP;
+
+	if (!span->len)
+		return;
+	if (flow->class == FC_CLIENT)
+		reason = N_E_CLIENT_SIDE;
+	else if (flow->class == FC_TUNNEL)
+		reason = N_E_TUNNEL;
+	else if (flow->class == FC_JOINED || (flow->class == FC_HTTP1 && flow->out_mode == OM_RESYNC))
+		reason = N_E_JOINED;
+	count(reason, span->len);
+}
+
+/* The selected cgroup that this socket's cgroup is or lies in, the innermost; 0: none (any more). */
+static __always_inline __u64 find_target(struct __sk_buff *skb, __u64 cgroup)
+{
+	if (bpf_map_lookup_elem(&targets, &cgroup))
+		return cgroup;
+	for (int level = MAX_CGROUP_DEPTH; level > 0; level--) {
+		__u64 ancestor = bpf_skb_ancestor_cgroup_id(skb, level);
+
+		if (ancestor && bpf_map_lookup_elem(&targets, &ancestor))
+			return ancestor;
+	}
+	return 0;
+}
+
+/* 2^57 ns are four years of uptime; two processors may open a flow in the same nanosecond. */
+static __always_inline __u64 new_flow_id(void)
+{
+	return bpf_ktime_get_ns() << 6 | (bpf_get_smp_processor_id() & 63);
+}
+
+/* A connection seen for the first time: by its SYN, or in mid-stream. */
+static __always_inline struct flow *open_flow(struct __sk_buff *skb, const struct flow_key *key,
+					      const struct span *span, int out)
+{
+	struct flow flow = {};
+
+	flow.target = find_target(skb, key->cgroup);
+	if (!flow.target)
+		return 0;
+	flow.generation = generation;
+	flow.id = new_flow_id();
+	if (span->tcp_flags & TCP_SYN) {
+		int active = !(span->tcp_flags & TCP_ACK);
+
+		if (out == active) { /* SYN out, or SYN+ACK in: we are the client */
+			flow.class = FC_CLIENT;
+			count_connection(flow.target, CONN_CLIENT);
+		} else if (!active) { /* SYN+ACK out without its SYN: attached within the handshake */
+			flow.in_isn = span->ack - 1;
+		} else {
+			flow.in_isn = span->seq;
+		}
+	} else {
+		flow.class = FC_JOINED;
+		flow.out_mode = OM_RESYNC;
+		flow.flags = FF_JOINED;
+		count_connection(flow.target, CONN_JOINED);
+	}
+	bpf_map_update_elem(&flows, key, &flow, BPF_ANY);
+	return bpf_map_lookup_elem(&flows, key);
+}
+
+/* Targets changed: the flow may belong to another one, or may have gone unseen for a while. */
+static __noinline int retarget(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow)
+{
+	struct target *target;
+
+	flow->target = find_target(skb, key->cgroup);
+	target = bpf_map_lookup_elem(&targets, &flow->target);
+	if (target && target->since > flow->generation) {
+		flow->id = new_flow_id();
+		flow->in_isn = 0;
+		flow->out_isn = 0;
+		flow->out_mode = OM_RESYNC;
+		flow->flags = FF_JOINED;
+		if (flow->class == FC_NEW || flow->class == FC_HTTP1) {
+			flow->class = FC_JOINED;
+			count_connection(flow->target, CONN_JOINED);
+		}
+	}
+	flow->generation = generation;
+	return 0;
+}
+
+/* `out` is a constant of each caller, so that the verifier walks one direction per program. */
+static __always_inline int segment(struct __sk_buff *skb, struct flow_key *key, struct span *span, int out)
+{
+	__u8 tcp_flags = span->tcp_flags;
+	struct flow *flow;
+
+	count(N_SEEN, span->len);
+	key->cgroup = bpf_skb_cgroup_id(skb);
+	flow = bpf_map_lookup_elem(&flows, key);
+	if (!flow || (tcp_flags & TCP_SYN && !(tcp_flags & TCP_ACK) && flow->in_isn != span->seq)) {
+		if (tcp_flags & (TCP_RST | TCP_FIN) && !span->len)
+			return 1;
+		flow = open_flow(skb, key, span, out);
+	} else if (flow->generation != generation) {
+		retarget(skb, key, flow);
+	}
+	if (!flow) {
+		count(N_L_FLOWS, span->len);
+		return 1;
+	}
+	if (!flow->target) {
+		count(N_E_RELEASED, span->len);
+		return 1;
+	}
+	if (tcp_flags & TCP_SYN) {
+		span->seq += 1; /* TCP Fast Open: data begins behind the SYN */
+		if (out && tcp_flags & TCP_ACK) {
+			flow->out_isn = span->seq - 1;
+			flow->out_next = span->seq;
+			flow->out_base = span->seq;
+		}
+	}
+	if (span->len) {
+		span->flags |= R_PACKET;
+		if (out) {
+			/* The server speaks first (SMTP, MySQL): not HTTP. */
+			if (flow->class == FC_NEW) {
+				flow->class = FC_OTHER;
+				count_connection(flow->target, CONN_OTHER);
+			}
+			egress(skb, key, flow, span);
+		} else {
+			ingress(skb, key, flow, span);
+		}
+		count_rest(flow, span);
+		advance(span, span->len);
+	}
+	if (tcp_flags & (TCP_FIN | TCP_RST)) {
+		if (flow->class == FC_HTTP1 || flow->class == FC_TUNNEL || flow->class == FC_NEW)
+			emit_end(key, flow, span);
+		/* An incoming RST may be forged: the map's LRU takes the flow in time. */
+		if (tcp_flags & TCP_RST) {
+			if (out)
+				bpf_map_delete_elem(&flows, key);
+		} else {
+			flow->flags |= out ? FF_OUT_FIN : FF_IN_FIN;
+			if ((flow->flags & (FF_IN_FIN | FF_OUT_FIN)) == (FF_IN_FIN | FF_OUT_FIN))
+				bpf_map_delete_elem(&flows, key);
+		}
+	}
+	return 1;
+}
+
+/* Reads the IP and TCP headers; they are linear by the time cgroup_skb runs. */
+static __always_inline int packet(struct __sk_buff *skb, int out)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct flow_key key = {};
+	struct span span = { .flags = out ? R_OUT : 0 };
+	struct tcphdr *tcp;
+	__u8 *remote, *local, first;
+	__u32 off;
+
+	if (data + sizeof(struct ipv4hdr) > end)
+		goto unreadable;
+	first = *(__u8 *)data;
+	if (first >> 4 == 4) {
+		struct ipv4hdr *ip = data;
+
+		if (ip->protocol != IPPROTO_TCP)
+			return 1;
+		off = (first & 15) * 4;
+		remote = out ? ip->daddr : ip->saddr;
+		local = out ? ip->saddr : ip->daddr;
+		__builtin_memcpy(key.remote, remote, 4);
+		__builtin_memcpy(key.local, local, 4);
+		key.family = 4;
+	} else {
+		struct ipv6hdr *ip = data;
+		__u8 next;
+
+		if (data + sizeof(*ip) > end)
+			goto unreadable;
+		next = ip->nexthdr;
+		off = sizeof(*ip);
+		remote = out ? ip->daddr : ip->saddr;
+		local = out ? ip->saddr : ip->daddr;
+		__builtin_memcpy(key.remote, remote, 16);
+		__builtin_memcpy(key.local, local, 16);
+		key.family = 6;
+		/* Extension headers (RFC 8200 section 4); BIG TCP puts a hop-by-hop one in front. */
+		for (int i = 0; i < 4; i++) {
+			__u8 ext[2];
+
+			if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS)
+				break;
+			if (bpf_skb_load_bytes(skb, off, ext, 2))
+				goto unreadable;
+			next = ext[0];
+			off += (ext[1] + 1) * 8;
+		}
+		if (next != IPPROTO_TCP)
+			return 1;
+	}
+	off &= 0xfff;
+	tcp = data + off;
+	if ((void *)(tcp + 1) > end)
+		goto unreadable;
+	off += (tcp->doff_res >> 4) * 4;
+	span.tcp_flags = tcp->flags;
+	span.len = skb->len > off ? skb->len - off : 0;
+	/* Pure acknowledgements carry nothing: the cheap way out. */
+	if (!span.len && !(tcp->flags & (TCP_SYN | TCP_FIN | TCP_RST)))
+		return 1;
+	span.off = off;
+	span.seq = bpf_ntohl(tcp->seq);
+	span.ack = bpf_ntohl(tcp->ack_seq);
+	key.remote_port = bpf_ntohs(out ? tcp->dest : tcp->source);
+	key.local_port = bpf_ntohs(out ? tcp->source : tcp->dest);
+	return segment(skb, &key, &span, out);
+unreadable:
+	count(N_UNREADABLE, 1);
+	return 1;
+}
+
+SEC("cgroup_skb/ingress")
+int podmirror_in(struct __sk_buff *skb)
+{
+	return packet(skb, 0);
+}
+
+SEC("cgroup_skb/egress")
+int podmirror_out(struct __sk_buff *skb)
+{
+	return packet(skb, 1);
+}

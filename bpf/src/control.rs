@@ -1,0 +1,88 @@
+//! The mmap-ed array through which user space tells the kernel what it does not want: `struct control`.
+use std::os::fd::AsRawFd;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use libbpf_rs::MapCore;
+
+use crate::error::CaptureError;
+use crate::flow::Wish;
+
+const SLOTS: usize = 65536;
+const IGNORE: u32 = 1 << 0;
+const IN_SKIP: u32 = 1 << 1;
+const OUT_HEAD: u32 = 1 << 2;
+
+#[repr(C)]
+struct Control {
+    flow_id: AtomicU64,
+    flags: AtomicU32,
+    in_skip: AtomicU32,
+    out_at: AtomicU32,
+    pad0: AtomicU32,
+}
+
+const _: () = assert!(size_of::<Control>() == 24);
+
+pub struct Controls {
+    base: NonNull<Control>,
+}
+
+impl Controls {
+    pub fn map(map: &impl MapCore) -> Result<Self, CaptureError> {
+        // SAFETY: a new shared mapping of a map that was created with BPF_F_MMAPABLE; the length is
+        // the map's own (65536 values of 24 bytes); the result is checked.
+        let base = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                SLOTS * size_of::<Control>(),
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                map.as_fd().as_raw_fd(),
+                0,
+            )
+        };
+        if base == libc::MAP_FAILED {
+            return Err(CaptureError::internal("map the control slots", std::io::Error::last_os_error()));
+        }
+        let base = NonNull::new(base.cast()).ok_or_else(|| CaptureError::internal("map the control slots", "null"))?;
+        Ok(Self { base })
+    }
+
+    /// Asks the kernel; a slot that two connections share belongs to the last one, which only costs copies.
+    pub fn write(&self, flow_id: u64, wish: &Wish) {
+        if *wish == Wish::default() {
+            return;
+        }
+        let slot = self.slot(flow_id);
+        let own = slot.flow_id.load(Ordering::Relaxed) == flow_id;
+        let mut flags = if own { slot.flags.load(Ordering::Relaxed) } else { 0 };
+        slot.flow_id.store(0, Ordering::Release);
+        if wish.ignore {
+            flags |= IGNORE;
+        }
+        if let Some(seq) = wish.in_skip {
+            slot.in_skip.store(seq, Ordering::Release);
+            flags |= IN_SKIP;
+        }
+        if let Some(seq) = wish.out_head {
+            slot.out_at.store(seq, Ordering::Release);
+            flags |= OUT_HEAD;
+        }
+        slot.flags.store(flags, Ordering::Release);
+        slot.flow_id.store(flow_id, Ordering::Release);
+    }
+
+    fn slot(&self, flow_id: u64) -> &Control {
+        let index = (flow_id ^ (flow_id >> 16) ^ (flow_id >> 32)) as usize & (SLOTS - 1);
+        // SAFETY: index < SLOTS, the mapping lives as long as self, and all fields are atomics.
+        unsafe { self.base.add(index).as_ref() }
+    }
+}
+
+impl Drop for Controls {
+    fn drop(&mut self) {
+        // SAFETY: exactly the mapping made in `map`; no reference outlives self.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), SLOTS * size_of::<Control>()) };
+    }
+}

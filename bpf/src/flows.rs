@@ -1,0 +1,100 @@
+//! All connections, bounded: the one idle longest leaves first.
+use hashbrown::HashMap;
+
+use crate::flow::{Flow, Limits, Wish};
+use crate::ledger::{Discard, Drop, Ledger};
+use crate::record::Record;
+use crate::wire;
+
+/// A connection without packets for this long is forgotten; the kernel's entry goes by LRU.
+const IDLE_NS: u64 = 3_600_000_000_000;
+
+pub struct Flows {
+    flows: HashMap<u64, Flow>,
+    max: usize,
+    limits: Limits,
+}
+
+impl Flows {
+    pub fn new(max: usize, limits: Limits) -> Self {
+        Self { flows: HashMap::new(), max, limits }
+    }
+
+    pub fn in_flight(&self) -> u64 {
+        self.flows.values().map(Flow::in_flight).sum()
+    }
+
+    pub fn held_bytes(&self) -> u64 {
+        self.flows.values().map(|flow| flow.held_bytes() as u64).sum()
+    }
+
+    pub fn push(&mut self, record: &Record, ledger: &mut Ledger, done: &mut impl FnMut(u64, wire::Exchange)) -> Wish {
+        if !self.flows.contains_key(&record.flow_id) {
+            if record.payload.is_empty() {
+                return Wish::default();
+            }
+            if self.flows.len() >= self.max {
+                self.evict(ledger, done);
+            }
+        }
+        let limits = &self.limits;
+        let flow = self.flows.entry(record.flow_id).or_insert_with(|| Flow::new(record, limits));
+        let target = record.target;
+        let wish = flow.push(record, ledger, &mut |exchange| done(target, exchange));
+        if flow.closed {
+            flow.finish(Drop::NoResponse, ledger, &mut |exchange| done(target, exchange));
+            self.flows.remove(&record.flow_id);
+        }
+        wish
+    }
+
+    /// These connections ended, and the record that said so was lost.
+    pub fn end(&mut self, ids: &[u64], ledger: &mut Ledger, done: &mut impl FnMut(u64, wire::Exchange)) {
+        for id in ids {
+            if let Some(mut flow) = self.flows.remove(id) {
+                let target = flow.target;
+                flow.finish(Drop::NoResponse, ledger, &mut |exchange| done(target, exchange));
+            }
+        }
+    }
+
+    /// Forgets what was silent too long. `now_ns`: CLOCK_MONOTONIC.
+    pub fn expire(&mut self, now_ns: u64, ledger: &mut Ledger, done: &mut impl FnMut(u64, wire::Exchange)) {
+        self.drop_where(Drop::IdleTimeout, ledger, done, |flow| now_ns.saturating_sub(flow.last_ns) > IDLE_NS);
+    }
+
+    /// The target is not to be mirrored any more, from this moment on.
+    pub fn release(&mut self, target: u64, ledger: &mut Ledger, done: &mut impl FnMut(u64, wire::Exchange)) {
+        self.drop_where(Drop::Released, ledger, done, |flow| flow.target == target);
+    }
+
+    pub fn close(&mut self, ledger: &mut Ledger, done: &mut impl FnMut(u64, wire::Exchange)) {
+        self.drop_where(Drop::Shutdown, ledger, done, |_| true);
+    }
+
+    /// Makes room for an eighth more at once, so that the search is paid rarely.
+    fn evict(&mut self, ledger: &mut Ledger, done: &mut impl FnMut(u64, wire::Exchange)) {
+        let mut ages: Vec<u64> = self.flows.values().map(|flow| flow.last_ns).collect();
+        let nth = (ages.len() / 8).min(ages.len().saturating_sub(1));
+        let limit = *ages.select_nth_unstable(nth).1;
+        self.drop_where(Drop::FlowEvicted, ledger, done, |flow| flow.last_ns <= limit);
+    }
+
+    fn drop_where(
+        &mut self,
+        why: Drop,
+        ledger: &mut Ledger,
+        done: &mut impl FnMut(u64, wire::Exchange),
+        which: impl Fn(&Flow) -> bool,
+    ) {
+        for (_, mut flow) in self.flows.extract_if(|_, flow| which(flow)) {
+            let target = flow.target;
+            flow.finish(why, ledger, &mut |exchange| done(target, exchange));
+        }
+    }
+}
+
+/// Books a record that belongs to no target any more.
+pub fn discard_released(record: &Record, ledger: &mut Ledger) {
+    ledger.discard(Discard::Released, record.payload.len());
+}

@@ -1,0 +1,500 @@
+//! The requests of one connection: parsed in order, waiting for their responses.
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::MAX_HEAD_BYTES;
+use super::chunked::{Chunked, Piece};
+use super::head::{self, Framing, HeadError};
+use crate::inbound::{Origin, Sink};
+use crate::ledger::{Discard, Drop, Ledger};
+use crate::seq::ahead;
+use crate::wire::Header;
+
+/// Requests outstanding on one connection; nginx and Node answer far fewer at once.
+const MAX_PENDING: usize = 1024;
+
+/// What is kept of a final response.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub minor: u8,
+    pub headers: Vec<Header>,
+    pub content_type: Option<String>,
+    pub content_length: Option<u64>,
+    pub ktime_ns: u64,
+}
+
+/// How responses find their requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Regime {
+    /// Both directions were seen whole: the n-th response answers the n-th request.
+    Order,
+    /// Something is missing: a response must begin where the client's acknowledgement stood
+    /// when it sent the request, and acknowledge the request.
+    Anchor,
+}
+
+/// One request and what is known of its answer.
+#[derive(Debug)]
+pub struct Pending {
+    pub method: Bytes,
+    pub target: Bytes,
+    pub minor: u8,
+    pub headers: Vec<Header>,
+    pub trailers: Vec<Header>,
+    pub head_length: u32,
+    head_end: u32,
+    /// Behind its last byte, once complete.
+    end: u32,
+    /// The client's acknowledgement when it sent the first byte: where its answer begins, unless pipelined.
+    anchor: u32,
+    pub body: Vec<u8>,
+    pub body_length: u64,
+    pub body_truncated: bool,
+    /// All of it was sent.
+    pub complete: bool,
+    /// False: where the body ends was lost.
+    pub length_known: bool,
+    pub gap: bool,
+    pub conflicting: bool,
+    pub start_ns: u64,
+    pub end_ns: u64,
+    pub sequence: u32,
+    pub proven: bool,
+    pub answer: Option<Answer>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Between messages.
+    Start,
+    Head(PartialHead),
+    Length(u64),
+    Chunked(Chunked),
+    /// Waiting for a packet that begins with a request.
+    Resync,
+    /// Not HTTP from here on.
+    Dead,
+}
+
+#[derive(Debug)]
+struct PartialHead {
+    bytes: Vec<u8>,
+    seq: u32,
+    origin: Origin,
+}
+
+impl PartialHead {
+    /// False once the first line is there and is none; a protocol of other lines never sends an empty one.
+    fn may_be_request(&self, before: usize) -> bool {
+        match memchr::memchr(b'\n', &self.bytes) {
+            Some(lf) if lf >= before => {
+                let (line, _) = head::split_line(&Bytes::copy_from_slice(&self.bytes[..=lf]));
+                head::request_line(&line).is_ok()
+            }
+            _ => true,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Requests {
+    state: State,
+    pub pending: VecDeque<Pending>,
+    regime: Regime,
+    /// Both directions were seen whole from the start; else exchanges say that they rest on acknowledgements.
+    proven: bool,
+    /// The client sends requests before earlier ones are answered: after a gap their answers cannot be told apart.
+    pipelined: bool,
+    /// The client's acknowledgement in the latest bytes, and where it stood when message boundaries were lost.
+    last_ack: Option<u32>,
+    /// Two copies of some bytes differed. Which one the server took is unknown, and so is every message boundary since.
+    conflicting: bool,
+    ack_at_gap: Option<u32>,
+    max_body_bytes: usize,
+    next_sequence: u32,
+    /// Request bytes before this need not be captured.
+    pub wanted_from: Option<u32>,
+}
+
+impl Requests {
+    pub fn new(max_body_bytes: usize, joined: bool) -> Self {
+        Self {
+            state: if joined { State::Resync } else { State::Start },
+            pending: VecDeque::new(),
+            regime: if joined { Regime::Anchor } else { Regime::Order },
+            proven: !joined,
+            pipelined: false,
+            last_ack: None,
+            conflicting: false,
+            ack_at_gap: None,
+            max_body_bytes,
+            next_sequence: 0,
+            wanted_from: None,
+        }
+    }
+
+    pub fn is_dead(&self) -> bool {
+        matches!(self.state, State::Dead)
+    }
+
+    fn why_dead(&self) -> Discard {
+        if self.next_sequence == 0 { Discard::NotHttp } else { Discard::Ignored }
+    }
+
+    /// From here on responses are matched by acknowledgement.
+    pub fn lose_order(&mut self) {
+        self.regime = Regime::Anchor;
+        self.proven = false;
+    }
+
+    /// Requests recognised and not delivered or dropped yet.
+    pub fn in_flight(&self) -> u64 {
+        self.pending.len() as u64 + u64::from(matches!(self.state, State::Head(_)))
+    }
+
+    /// Takes the response whose first byte is `seq`, sent with `ack`. Gives the method of the request
+    /// that it answers, or `None` when that cannot be known.
+    pub fn answer(&mut self, seq: u32, ack: u32, answer: Answer, ledger: &mut Ledger) -> Option<Bytes> {
+        let at = match self.regime {
+            Regime::Order => {
+                let at = self.pending.iter().position(|p| p.answer.is_none())?;
+                let pending = &self.pending[at];
+                if ahead(ack, pending.head_end) < 0 {
+                    // The server had not received this request yet: an earlier one is missing.
+                    self.lose_order();
+                    return None;
+                }
+                self.pipelined |= pending.complete && pending.length_known && ahead(ack, pending.end) > 0;
+                at
+            }
+            Regime::Anchor => {
+                let fits = |p: &Pending| p.answer.is_none() && p.anchor == seq && ahead(ack, p.head_end) >= 0;
+                let at = self.pending.iter().position(fits)?;
+                let pending = &self.pending[at];
+                if pending.complete && pending.length_known && ahead(ack, pending.end) > 0 {
+                    // The server had more than this request: it is no request, or the client does not wait.
+                    self.start_over(ledger);
+                    return None;
+                }
+                if self.pipelined {
+                    return None;
+                }
+                // What stands before it got an answer that was not captured, or an unknown one.
+                let dropped = self.pending.iter().take(at).filter(|p| p.answer.is_none()).count();
+                ledger.drop_exchanges(Drop::Unpaired, dropped as u64);
+                let mut index = 0;
+                self.pending.retain(|p| {
+                    index += 1;
+                    index > at || p.answer.is_some()
+                });
+                // One certain pair, and nothing missing since: the next ones follow in order.
+                self.regime = Regime::Order;
+                at - dropped
+            }
+        };
+        let proven = self.proven;
+        let pending = self.pending.get_mut(at)?;
+        pending.proven = proven;
+        pending.answer = Some(answer);
+        Some(pending.method.clone())
+    }
+
+    /// Forgets what was taken for requests since order was lost, and waits for the next packet that begins with one.
+    fn start_over(&mut self, ledger: &mut Ledger) {
+        let waiting = self.pending.iter().filter(|p| p.answer.is_none()).count();
+        let partial = usize::from(matches!(self.state, State::Head(_)));
+        ledger.drop_exchanges(Drop::Unpaired, (waiting + partial) as u64);
+        self.pending.retain(|p| p.answer.is_some());
+        self.state = State::Resync;
+    }
+
+    /// The oldest request when it and its answer are complete.
+    pub fn take_ready(&mut self) -> Option<Pending> {
+        self.pending.pop_front_if(|p| p.answer.is_some() && p.complete)
+    }
+
+    /// The connection is over: what is answered is given out, the rest is dropped for `why`.
+    pub fn finish(&mut self, why: Drop, ledger: &mut Ledger) -> Vec<Pending> {
+        if let State::Head(_) = self.state {
+            ledger.drop_exchange(if why == Drop::NoResponse { Drop::Incomplete } else { why });
+        }
+        self.state = State::Dead;
+        let mut answered = Vec::new();
+        for mut pending in self.pending.drain(..) {
+            if pending.answer.is_none() {
+                ledger.drop_exchange(why);
+                continue;
+            }
+            if !pending.complete {
+                pending.body_truncated = true;
+                pending.length_known = false;
+            }
+            answered.push(pending);
+        }
+        answered
+    }
+
+    fn fail(&mut self, error: HeadError, ledger: &mut Ledger) {
+        self.state = State::Dead;
+        if error == HeadError::Malformed && self.next_sequence == 0 {
+            // A connection that never spoke HTTP only began with a letter: no request was lost.
+            ledger.captured -= 1;
+            return;
+        }
+        ledger.drop_exchange(match error {
+            HeadError::Malformed => Drop::Malformed,
+            HeadError::Ambiguous => Drop::AmbiguousLength,
+            HeadError::TooLarge => Drop::HeadTooLarge,
+        });
+    }
+
+    fn open(&mut self, head: Bytes, start: PartialHead, now: u64, ledger: &mut Ledger) {
+        let parsed = (|| {
+            let (line, rest) = head::split_line(&head);
+            let line = head::request_line(&line)?;
+            let headers = head::headers(&rest);
+            let framing = head::request_framing(&headers, line.minor)?;
+            Ok((line, headers, framing))
+        })();
+        let (line, headers, framing) = match parsed {
+            Ok(parsed) => parsed,
+            Err(error) => return self.fail(error, ledger),
+        };
+        if self.pending.len() >= MAX_PENDING {
+            ledger.drop_exchange(Drop::TooManyPending);
+            self.state = State::Dead;
+            return;
+        }
+        let head_end = start.seq.wrapping_add(head.len() as u32);
+        let mut pending = Pending {
+            method: line.method,
+            target: line.target,
+            minor: line.minor,
+            headers,
+            trailers: Vec::new(),
+            head_length: head.len() as u32,
+            head_end,
+            end: head_end,
+            anchor: start.origin.ack,
+            body: Vec::new(),
+            body_length: 0,
+            body_truncated: false,
+            complete: false,
+            length_known: true,
+            gap: false,
+            conflicting: self.conflicting,
+            start_ns: start.origin.ktime_ns,
+            end_ns: now,
+            sequence: self.next_sequence,
+            proven: self.proven,
+            answer: None,
+        };
+        self.next_sequence += 1;
+        self.state = match framing {
+            Framing::Length(length) => State::Length(length),
+            Framing::Chunked => State::Chunked(Chunked::new()),
+            Framing::None | Framing::Close => {
+                pending.complete = true;
+                State::Start
+            }
+        };
+        self.pending.push_back(pending);
+    }
+
+    /// Once the cap is reached: where the next wanted byte stands, when that is worth telling the kernel.
+    fn skip_rest(&mut self, next: u32, left: u64) {
+        const WORTH_BYTES: u64 = 16 << 10;
+        let full = self.pending.back().is_some_and(|p| p.body.len() >= self.max_body_bytes);
+        // Sequence comparisons hold for 2 GiB; a longer body is captured and thrown away here.
+        if full && left > WORTH_BYTES && left < 1 << 30 {
+            self.wanted_from = Some(next.wrapping_add(left as u32));
+        }
+    }
+
+    fn append(&mut self, data: &[u8]) {
+        let max = self.max_body_bytes;
+        let Some(pending) = self.pending.back_mut() else {
+            return;
+        };
+        pending.body_length += data.len() as u64;
+        if !pending.body_truncated {
+            let room = max.saturating_sub(pending.body.len()).min(data.len());
+            pending.body.extend_from_slice(&data[..room]);
+            pending.body_truncated = room < data.len();
+        }
+    }
+
+    fn complete(&mut self, end: u32, now: u64) {
+        if let Some(pending) = self.pending.back_mut() {
+            pending.complete = true;
+            pending.end = end;
+            pending.end_ns = now;
+        }
+        self.state = State::Start;
+    }
+
+    /// Feeds some of `bytes` to the present message and says how many.
+    fn step(&mut self, seq: u32, bytes: &[u8], origin: Origin, ledger: &mut Ledger) -> usize {
+        match &mut self.state {
+            State::Start => {
+                if bytes[0] == b'\r' || bytes[0] == b'\n' {
+                    return 1;
+                }
+                ledger.captured += 1;
+                // Not just unanswered: the answer may be lost. The client had received nothing since it sent the other.
+                self.pipelined |= self.pending.iter().any(|p| p.answer.is_none() && p.anchor == origin.ack);
+                self.state = State::Head(PartialHead { bytes: Vec::new(), seq, origin });
+                0
+            }
+            State::Head(partial) => {
+                let before = partial.bytes.len();
+                if before == 0
+                    && let Some(length) = head::head_length(bytes, 0)
+                {
+                    let start = PartialHead { bytes: Vec::new(), ..*partial };
+                    self.open(Bytes::copy_from_slice(&bytes[..length]), start, origin.ktime_ns, ledger);
+                    return length;
+                }
+                partial.bytes.extend_from_slice(bytes);
+                match head::head_length(&partial.bytes, before) {
+                    Some(length) => {
+                        let start = PartialHead { bytes: Vec::new(), ..*partial };
+                        let mut head = std::mem::take(&mut partial.bytes);
+                        head.truncate(length);
+                        self.open(Bytes::from(head), start, origin.ktime_ns, ledger);
+                        length - before
+                    }
+                    None => {
+                        if partial.bytes.len() > MAX_HEAD_BYTES {
+                            self.fail(HeadError::TooLarge, ledger);
+                        } else if !partial.may_be_request(before) {
+                            self.fail(HeadError::Malformed, ledger);
+                        }
+                        bytes.len()
+                    }
+                }
+            }
+            State::Length(left) => {
+                let n = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                *left -= n as u64;
+                let (left, next) = (*left, seq.wrapping_add(n as u32));
+                self.append(&bytes[..n]);
+                if left == 0 {
+                    self.complete(next, origin.ktime_ns);
+                } else {
+                    self.skip_rest(next, left);
+                }
+                n
+            }
+            State::Chunked(chunked) => match chunked.next(bytes) {
+                Ok(Piece::Framing(n)) => n,
+                Ok(Piece::Data(data)) => {
+                    let n = data.len();
+                    self.append(data);
+                    n
+                }
+                Ok(Piece::End(n)) => {
+                    let trailers = head::headers(&Bytes::copy_from_slice(chunked.trailers()));
+                    if let Some(pending) = self.pending.back_mut() {
+                        pending.trailers = trailers;
+                    }
+                    self.complete(seq.wrapping_add(n as u32), origin.ktime_ns);
+                    n
+                }
+                Err(error) => {
+                    self.pending.pop_back();
+                    self.fail(error, ledger);
+                    bytes.len()
+                }
+            },
+            State::Resync | State::Dead => bytes.len(),
+        }
+    }
+}
+
+impl Sink for Requests {
+    fn data(&mut self, seq: u32, bytes: &[u8], origin: Origin, packet_start: bool, ledger: &mut Ledger) {
+        if matches!(self.state, State::Resync) && packet_start && begins_request(bytes) {
+            self.state = State::Start;
+            // Nothing came from the server since the lost bytes: what was asked in them is not answered yet.
+            self.pipelined |= self.ack_at_gap == Some(origin.ack);
+        }
+        self.last_ack = Some(origin.ack);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match self.state {
+                State::Resync => return ledger.discard(Discard::Unsynchronised, rest.len()),
+                State::Dead => return ledger.discard(self.why_dead(), rest.len()),
+                _ => {}
+            }
+            let at = seq.wrapping_add((bytes.len() - rest.len()) as u32);
+            let n = self.step(at, rest, origin, ledger);
+            match self.why_dead() {
+                Discard::NotHttp if self.is_dead() => ledger.discard(Discard::NotHttp, n),
+                _ => ledger.parse(n),
+            }
+            rest = &rest[n..];
+        }
+    }
+
+    fn gap(&mut self, seq: u32, len: u32, skipped: bool, ledger: &mut Ledger) {
+        let len = u64::from(len);
+        let passed = match &mut self.state {
+            State::Length(left) if *left >= len => {
+                *left -= len;
+                Some(*left == 0)
+            }
+            State::Chunked(chunked) => chunked.skip(len).then_some(false),
+            _ => None,
+        };
+        if let Some(over) = passed {
+            if let Some(pending) = self.pending.back_mut() {
+                pending.body_length += len;
+                pending.body_truncated = true;
+                pending.gap |= !skipped;
+                if over {
+                    let end_ns = pending.end_ns;
+                    self.complete(seq, end_ns);
+                }
+            }
+            return;
+        }
+        match self.state {
+            State::Dead | State::Resync => return,
+            State::Head(_) => ledger.drop_exchange(Drop::Gap),
+            State::Length(_) | State::Chunked(_) => {
+                // Its head and so its place are sure; where it ends is not.
+                if let Some(pending) = self.pending.back_mut() {
+                    if let State::Length(left) = self.state {
+                        pending.body_length += left;
+                        pending.end = seq.wrapping_sub(len as u32).wrapping_add(left as u32);
+                    } else {
+                        pending.length_known = false;
+                    }
+                    pending.gap = true;
+                    pending.body_truncated = true;
+                    pending.complete = true;
+                }
+            }
+            State::Start => {}
+        }
+        self.state = State::Resync;
+        self.ack_at_gap = self.last_ack;
+        self.lose_order();
+    }
+
+    fn conflict(&mut self, _seq: u32) {
+        self.conflicting = true;
+        for pending in &mut self.pending {
+            pending.conflicting = true;
+        }
+    }
+}
+
+/// A registered method at the start of a packet, as in kernel/plaintext.bpf.c.
+pub fn begins_request(bytes: &[u8]) -> bool {
+    const METHODS: [&[u8]; 9] = [b"GET ", b"POST", b"PUT ", b"HEAD", b"DELE", b"OPTI", b"PATC", b"CONN", b"TRAC"];
+    METHODS.iter().any(|method| bytes.starts_with(method))
+}

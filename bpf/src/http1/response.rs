@@ -1,0 +1,218 @@
+//! The responses of one connection: only their heads are read, and as little else as finding the next one takes.
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::MAX_HEAD_BYTES;
+use super::chunked::{Chunked, Piece};
+use super::head::{self, Framing};
+use super::request::{Answer, Requests};
+use crate::ledger::{Discard, Ledger};
+use crate::record::{self, Record};
+use crate::seq::ahead;
+use crate::wire::Header;
+
+/// Lower-case names of the response headers that are kept.
+pub type Allowlist = Arc<[String]>;
+
+#[derive(Debug)]
+enum State {
+    Head(Vec<u8>),
+    Length(u64),
+    Chunked(Chunked),
+    Close,
+    /// Waiting for the kernel to say where a head begins.
+    Lost,
+}
+
+#[derive(Debug)]
+pub struct Responses {
+    state: State,
+    next: u32,
+    /// First byte and acknowledgement of the response being read, its interim ones (1xx) included.
+    head_seq: u32,
+    head_ack: u32,
+    interim: bool,
+    allowlist: Allowlist,
+    /// 101, or 2xx to CONNECT: what follows is not HTTP.
+    pub tunnel: bool,
+}
+
+impl Responses {
+    pub fn new(next: u32, joined: bool, allowlist: Allowlist) -> Self {
+        let state = if joined { State::Lost } else { State::Head(Vec::new()) };
+        Self { state, next, head_seq: next, head_ack: 0, interim: false, allowlist, tunnel: false }
+    }
+
+    /// Where the next response begins, when that is known now.
+    pub fn boundary(&self) -> Option<u32> {
+        matches!(&self.state, State::Head(bytes) if bytes.is_empty()).then_some(self.next)
+    }
+
+    pub fn push(&mut self, record: &Record, requests: &mut Requests, ledger: &mut Ledger) {
+        let mut bytes = record.payload;
+        let mut seq = record.seq;
+        if record.has(record::RESYNC) {
+            self.break_off(requests, State::Head(Vec::new()));
+        } else {
+            let behind = ahead(self.next, seq);
+            if behind > 0 && !record.has(record::HEAD) {
+                let old = (behind.unsigned_abs() as usize).min(bytes.len());
+                ledger.discard(Discard::Retransmission, old);
+                bytes = &bytes[old..];
+                seq = seq.wrapping_add(old as u32);
+            } else {
+                self.place(record, requests);
+            }
+        }
+        self.next = seq.wrapping_add(bytes.len() as u32);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if matches!(self.state, State::Lost) {
+                return ledger.discard(Discard::Unsynchronised, rest.len());
+            }
+            if self.tunnel {
+                return ledger.discard(Discard::Ignored, rest.len());
+            }
+            let at = self.next.wrapping_sub(rest.len() as u32);
+            let n = self.step(at, rest, record, requests, ledger);
+            ledger.parse(n);
+            rest = &rest[n..];
+        }
+    }
+
+    /// What was being read is not followed by what comes.
+    fn break_off(&mut self, requests: &mut Requests, state: State) {
+        requests.lose_order();
+        self.interim = false;
+        self.state = state;
+    }
+
+    /// Fits what the kernel left out before this record to what was expected.
+    fn place(&mut self, record: &Record, requests: &mut Requests) {
+        let elided = record.seq.wrapping_sub(record.base);
+        if record.base != self.next {
+            // A record was lost: responses in it are unknown.
+            let state = if record.has(record::HEAD) { State::Head(Vec::new()) } else { State::Lost };
+            return self.break_off(requests, state);
+        }
+        if !record.has(record::HEAD) {
+            if elided != 0 {
+                self.break_off(requests, State::Lost);
+            }
+            return;
+        }
+        let agrees = match &self.state {
+            State::Head(bytes) => bytes.is_empty() && elided == 0,
+            State::Length(left) => *left as u32 == elided,
+            State::Chunked(_) | State::Close => true,
+            State::Lost => false,
+        };
+        if !agrees {
+            requests.lose_order();
+        }
+        self.state = State::Head(Vec::new());
+    }
+
+    fn step(&mut self, seq: u32, bytes: &[u8], record: &Record, requests: &mut Requests, ledger: &mut Ledger) -> usize {
+        match &mut self.state {
+            State::Head(partial) => {
+                let before = partial.len();
+                if before == 0 {
+                    if !self.interim {
+                        self.head_seq = seq;
+                    }
+                    self.head_ack = record.ack;
+                    if let Some(length) = head::head_length(bytes, 0) {
+                        let head = Bytes::copy_from_slice(&bytes[..length]);
+                        self.finish_head(&head, record.ktime_ns, requests, ledger);
+                        return length;
+                    }
+                }
+                partial.extend_from_slice(bytes);
+                match head::head_length(partial, before) {
+                    Some(length) => {
+                        let mut head = std::mem::take(partial);
+                        head.truncate(length);
+                        self.finish_head(&Bytes::from(head), record.ktime_ns, requests, ledger);
+                        length - before
+                    }
+                    None => {
+                        if partial.len() > MAX_HEAD_BYTES {
+                            self.break_off(requests, State::Lost);
+                        }
+                        bytes.len()
+                    }
+                }
+            }
+            State::Length(left) => {
+                let n = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                *left -= n as u64;
+                if *left == 0 {
+                    self.state = State::Head(Vec::new());
+                }
+                n
+            }
+            State::Chunked(chunked) => match chunked.next(bytes) {
+                Ok(Piece::Framing(n)) => n,
+                Ok(Piece::Data(data)) => data.len(),
+                Ok(Piece::End(n)) => {
+                    self.state = State::Head(Vec::new());
+                    n
+                }
+                Err(_) => {
+                    self.break_off(requests, State::Lost);
+                    bytes.len()
+                }
+            },
+            State::Close | State::Lost => bytes.len(),
+        }
+    }
+
+    fn finish_head(&mut self, head: &Bytes, ktime_ns: u64, requests: &mut Requests, ledger: &mut Ledger) {
+        let (line, rest) = head::split_line(head);
+        let Ok((minor, status)) = head::status_line(&line) else {
+            return self.break_off(requests, State::Lost);
+        };
+        self.interim = status < 200 && status != 101;
+        if self.interim {
+            self.state = State::Head(Vec::new());
+            return;
+        }
+        let headers = head::headers(&rest);
+        let answer = self.answer_of(&headers, status, minor, ktime_ns);
+        let method = requests.answer(self.head_seq, self.head_ack, answer, ledger);
+        let method = method.as_deref().unwrap_or_default();
+        self.tunnel = status == 101 || (method == b"CONNECT" && (200..300).contains(&status));
+        self.state = match head::response_framing(&headers, status, method) {
+            Ok(Framing::None) => State::Head(Vec::new()),
+            Ok(Framing::Length(length)) => State::Length(length),
+            Ok(Framing::Chunked) => State::Chunked(Chunked::new()),
+            Ok(Framing::Close) => State::Close,
+            Err(_) => {
+                requests.lose_order();
+                State::Lost
+            }
+        };
+    }
+
+    fn answer_of(&self, headers: &[Header], status: u16, minor: u8, ktime_ns: u64) -> Answer {
+        let value =
+            |name: &str| headers.iter().find(|h| h.name.eq_ignore_ascii_case(name.as_bytes())).map(|h| &h.value);
+        let kept =
+            |header: &&Header| self.allowlist.iter().any(|name| header.name.eq_ignore_ascii_case(name.as_bytes()));
+        Answer {
+            status,
+            minor,
+            // Copied, not sliced: a slice would keep the whole head alive, Set-Cookie included.
+            headers: headers
+                .iter()
+                .filter(kept)
+                .map(|h| Header { name: Bytes::copy_from_slice(&h.name), value: Bytes::copy_from_slice(&h.value) })
+                .collect(),
+            content_type: value("content-type").map(|v| String::from_utf8_lossy(v).into_owned()),
+            content_length: value("content-length").and_then(|v| head::decimal(v)),
+            ktime_ns,
+        }
+    }
+}

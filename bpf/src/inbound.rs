@@ -1,0 +1,264 @@
+//! The client's half of a connection: segments in any order become one byte stream.
+//!
+//! `cgroup_skb` sees segments before TCP validates them, so the first copy of a byte wins
+//! and a differing second one is reported, never taken. A hole is only called a gap once the
+//! server has acknowledged bytes behind it: then they arrived, and were not captured.
+use std::collections::VecDeque;
+
+use crate::ledger::{Discard, Ledger};
+use crate::seq::ahead;
+
+/// Bytes ahead of the expected one that a segment may begin. Linux's largest receive buffer by default is 6 MiB.
+const WINDOW_BYTES: i32 = 16 << 20;
+
+/// Bytes kept to compare retransmissions with, until the server acknowledges them.
+const RECENT_BYTES: usize = 64 << 10;
+
+/// Where bytes came from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Origin {
+    pub ktime_ns: u64,
+    /// The client's acknowledgement in the same packet.
+    pub ack: u32,
+}
+
+#[derive(Debug)]
+struct Held {
+    seq: u32,
+    bytes: Vec<u8>,
+    origin: Origin,
+    /// These are the first payload bytes of their packet.
+    packet_start: bool,
+}
+
+/// What the stream hands on, in order.
+pub trait Sink {
+    fn data(&mut self, seq: u32, bytes: &[u8], origin: Origin, packet_start: bool, ledger: &mut Ledger);
+    /// `len` bytes in front of `seq` are missing. `skipped`: nobody wanted them.
+    fn gap(&mut self, seq: u32, len: u32, skipped: bool, ledger: &mut Ledger);
+    /// Bytes at or after `seq` came twice, and not the same.
+    fn conflict(&mut self, seq: u32);
+}
+
+#[derive(Debug)]
+pub struct Inbound {
+    next: u32,
+    /// By sequence number, not overlapping.
+    held: VecDeque<Held>,
+    held_bytes: usize,
+    max_held_bytes: usize,
+    /// The bytes just before `next`, not acknowledged yet.
+    recent: Vec<u8>,
+    skip_to: Option<u32>,
+    /// Where the client's FIN stands; it takes one sequence number itself.
+    fin: Option<u32>,
+}
+
+impl Inbound {
+    pub fn new(next: u32, max_held_bytes: usize) -> Self {
+        Self {
+            next,
+            held: VecDeque::new(),
+            held_bytes: 0,
+            max_held_bytes,
+            recent: Vec::new(),
+            skip_to: None,
+            fin: None,
+        }
+    }
+
+    /// The next byte that is expected.
+    pub fn next(&self) -> u32 {
+        self.next
+    }
+
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// Bytes before `seq` need not come any more.
+    pub fn skip_to(&mut self, seq: u32) {
+        self.skip_to = Some(seq);
+    }
+
+    pub fn push(
+        &mut self,
+        seq: u32,
+        bytes: &[u8],
+        origin: Origin,
+        packet_start: bool,
+        sink: &mut impl Sink,
+        ledger: &mut Ledger,
+    ) {
+        let mut seq = seq;
+        let mut bytes = bytes;
+        let mut packet_start = packet_start;
+        if ahead(seq, self.next) > WINDOW_BYTES || ahead(seq, self.next) < -WINDOW_BYTES {
+            ledger.discard(Discard::OutOfWindow, bytes.len());
+            return;
+        }
+        self.skip(seq, sink, ledger);
+        let behind = ahead(self.next, seq);
+        if behind > 0 {
+            let old = bytes.len().min(behind.unsigned_abs() as usize);
+            self.compare_recent(seq, &bytes[..old], sink);
+            ledger.discard(Discard::Retransmission, old);
+            seq = seq.wrapping_add(behind.unsigned_abs());
+            bytes = &bytes[old..];
+            packet_start = false;
+        }
+        if bytes.is_empty() {
+            return;
+        }
+        if seq == self.next && self.held.is_empty() {
+            self.deliver(bytes, origin, packet_start, sink, ledger);
+            return;
+        }
+        self.hold(seq, bytes, origin, packet_start, sink, ledger);
+        self.drain(sink, ledger);
+    }
+
+    /// The client sends nothing from `seq` on.
+    pub fn fin(&mut self, seq: u32) {
+        self.fin = Some(seq);
+    }
+
+    /// The server has received everything before `ack`.
+    pub fn acknowledged(&mut self, ack: u32, sink: &mut impl Sink, ledger: &mut Ledger) {
+        let ack = self.fin.filter(|fin| ahead(ack, *fin) > 0).unwrap_or(ack);
+        let mut jump = ahead(ack, self.next);
+        while jump > 0 && jump <= WINDOW_BYTES {
+            let to = match self.held.front() {
+                Some(held) if ahead(held.seq, ack) < 0 => held.seq,
+                _ => ack,
+            };
+            self.pass_over(to, false, sink, ledger);
+            self.drain(sink, ledger);
+            jump = ahead(ack, self.next);
+        }
+        let keep = ahead(self.next, ack).max(0).unsigned_abs() as usize;
+        if keep < self.recent.len() {
+            self.recent.drain(..self.recent.len() - keep);
+        }
+    }
+
+    /// Nothing more will come; what is held has no place.
+    pub fn finish(&mut self, why: Discard, ledger: &mut Ledger) {
+        for held in self.held.drain(..) {
+            ledger.discard(why, held.bytes.len());
+        }
+        self.held_bytes = 0;
+    }
+
+    fn pass_over(&mut self, to: u32, skipped: bool, sink: &mut impl Sink, ledger: &mut Ledger) {
+        let len = ahead(to, self.next);
+        if len > 0 {
+            self.next = to;
+            self.recent.clear();
+            sink.gap(to, len.unsigned_abs(), skipped, ledger);
+        }
+    }
+
+    /// A hole up to the point that user space asked to be skipped is no loss.
+    fn skip(&mut self, seq: u32, sink: &mut impl Sink, ledger: &mut Ledger) {
+        let Some(skip_to) = self.skip_to else { return };
+        if ahead(seq, self.next) > 0 && ahead(skip_to, self.next) > 0 {
+            let to = if ahead(seq, skip_to) < 0 { seq } else { skip_to };
+            self.pass_over(to, true, sink, ledger);
+            self.drain(sink, ledger);
+        }
+        if ahead(skip_to, self.next) <= 0 {
+            self.skip_to = None;
+        }
+    }
+
+    fn deliver(&mut self, bytes: &[u8], origin: Origin, packet_start: bool, sink: &mut impl Sink, ledger: &mut Ledger) {
+        let seq = self.next;
+        self.next = seq.wrapping_add(bytes.len() as u32);
+        self.recent.extend_from_slice(bytes);
+        if self.recent.len() > RECENT_BYTES {
+            self.recent.drain(..self.recent.len() - RECENT_BYTES);
+        }
+        sink.data(seq, bytes, origin, packet_start, ledger);
+    }
+
+    fn drain(&mut self, sink: &mut impl Sink, ledger: &mut Ledger) {
+        while let Some(held) = self.held.pop_front_if(|held| ahead(held.seq, self.next) <= 0) {
+            self.held_bytes -= held.bytes.len();
+            let behind = (ahead(self.next, held.seq).unsigned_abs() as usize).min(held.bytes.len());
+            ledger.discard(Discard::Retransmission, behind);
+            if behind < held.bytes.len() {
+                self.deliver(&held.bytes[behind..], held.origin, held.packet_start && behind == 0, sink, ledger);
+            }
+        }
+    }
+
+    /// Files a segment among the held ones; bytes that are there already stay.
+    fn hold(
+        &mut self,
+        seq: u32,
+        bytes: &[u8],
+        origin: Origin,
+        packet_start: bool,
+        sink: &mut impl Sink,
+        ledger: &mut Ledger,
+    ) {
+        let mut seq = seq;
+        let mut bytes = bytes;
+        let mut packet_start = packet_start;
+        let mut at = 0;
+        while !bytes.is_empty() {
+            // Skip the held ones that end before this one begins.
+            while at < self.held.len() && ahead(end_of(&self.held[at]), seq) <= 0 {
+                at += 1;
+            }
+            let free = match self.held.get(at) {
+                Some(held) => ahead(held.seq, seq).clamp(0, i32::MAX).unsigned_abs() as usize,
+                None => bytes.len(),
+            }
+            .min(bytes.len());
+            if free > 0 {
+                if self.held_bytes + free > self.max_held_bytes {
+                    ledger.discard(Discard::ReassemblyFull, bytes.len());
+                    return;
+                }
+                self.held_bytes += free;
+                self.held.insert(at, Held { seq, bytes: bytes[..free].to_vec(), origin, packet_start });
+                at += 1;
+            } else {
+                let held = &self.held[at];
+                let from = ahead(seq, held.seq).unsigned_abs() as usize;
+                let same = (held.bytes.len() - from).min(bytes.len());
+                if held.bytes[from..from + same] != bytes[..same] {
+                    sink.conflict(seq);
+                }
+                ledger.discard(Discard::Retransmission, same);
+                seq = seq.wrapping_add(same as u32);
+                bytes = &bytes[same..];
+                packet_start = false;
+                continue;
+            }
+            seq = seq.wrapping_add(free as u32);
+            bytes = &bytes[free..];
+            packet_start = false;
+        }
+    }
+
+    fn compare_recent(&self, seq: u32, bytes: &[u8], sink: &mut impl Sink) {
+        // recent covers [next - len, next).
+        let start = self.next.wrapping_sub(self.recent.len() as u32);
+        let from = ahead(start, seq).max(0).unsigned_abs() as usize;
+        if from >= bytes.len() {
+            return;
+        }
+        let at = ahead(seq, start).max(0).unsigned_abs() as usize;
+        let len = (bytes.len() - from).min(self.recent.len() - at);
+        if self.recent[at..at + len] != bytes[from..from + len] {
+            sink.conflict(seq.wrapping_add(from as u32));
+        }
+    }
+}
+
+fn end_of(held: &Held) -> u32 {
+    held.seq.wrapping_add(held.bytes.len() as u32)
+}

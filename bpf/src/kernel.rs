@@ -1,0 +1,237 @@
+//! The kernel side: loads the programs, attaches them to cgroups, reads counters. Everything that calls libbpf.
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+use libbpf_rs::{Link, MapCore, MapFlags, OpenObject, PrintLevel, RingBuffer, RingBufferBuilder};
+
+use crate::cgroup;
+use crate::control::Controls;
+use crate::counters::{COUNTERS, Counters};
+use crate::error::{CaptureError, Code};
+
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    clippy::unwrap_used,
+    clippy::undocumented_unsafe_blocks,
+    dead_code,
+    unused_imports,
+    unsafe_op_in_unsafe_fn
+)]
+mod skel {
+    include!(concat!(env!("OUT_DIR"), "/plaintext.skel.rs"));
+}
+use skel::{PlaintextSkel, PlaintextSkelBuilder};
+
+/// Classes of connections, `enum conn_class` of kernel/record.h.
+pub const CONNECTION_CLASSES: [&str; 7] = ["http1", "http2", "tls", "proxy", "other", "client_side", "joined_late"];
+const CLASS_SLOTS: usize = 8;
+
+/// What loading cgroup_skb programs and reading packets takes (capabilities(7); Linux 5.8).
+const CAPABILITIES: [(&str, u32); 3] = [("CAP_NET_ADMIN", 12), ("CAP_PERFMON", 38), ("CAP_BPF", 39)];
+const CAP_SYS_ADMIN: u32 = 21;
+
+/// libbpf explains failures only to its print callback.
+static LIBBPF_SAYS: Mutex<String> = Mutex::new(String::new());
+
+fn remember(_: PrintLevel, text: String) {
+    if let Ok(mut said) = LIBBPF_SAYS.lock()
+        && said.len() < 1 << 16
+    {
+        said.push_str(&text);
+    }
+}
+
+pub struct Kernel<'a> {
+    skel: PlaintextSkel<'a>,
+    links: BTreeMap<PathBuf, (Link, Link)>,
+    pub controls: Controls,
+    generation: u32,
+    lost_ends_seen: u32,
+}
+
+pub type Storage = MaybeUninit<OpenObject>;
+
+impl<'a> Kernel<'a> {
+    pub fn load(storage: &'a mut Storage, ring_bytes: u32) -> Result<Self, CaptureError> {
+        libbpf_rs::set_print(Some((PrintLevel::Warn, remember)));
+        if let Ok(mut said) = LIBBPF_SAYS.lock() {
+            said.clear();
+        }
+        let mut open = PlaintextSkelBuilder::default().open(storage).map_err(load_error)?;
+        open.maps.ring.set_max_entries(ring_bytes).map_err(load_error)?;
+        let skel = open.load().map_err(load_error)?;
+        let controls = Controls::map(&skel.maps.controls)?;
+        Ok(Self { skel, links: BTreeMap::new(), controls, generation: 1, lost_ends_seen: 0 })
+    }
+
+    pub fn ring<'r, F: FnMut(&[u8]) -> i32 + 'r>(&self, each: F) -> Result<RingBuffer<'r>, CaptureError> {
+        let mut builder = RingBufferBuilder::new();
+        builder.add(&self.skel.maps.ring, each).map_err(|e| CaptureError::internal("map the ring", e))?;
+        builder.build().map_err(|e| CaptureError::internal("map the ring", e))
+    }
+
+    /// Makes the probes stand on exactly these cgroups.
+    pub fn attach(&mut self, wanted: &BTreeSet<PathBuf>) -> Result<(), CaptureError> {
+        for path in wanted {
+            if self.links.contains_key(path) {
+                continue;
+            }
+            let (dir, _) = cgroup::open(path)?;
+            let attach = |program: &libbpf_rs::ProgramMut| {
+                program.attach_cgroup(dir.as_raw_fd()).map_err(|e| attach_error(path, &e))
+            };
+            let links = (attach(&self.skel.progs.podmirror_in)?, attach(&self.skel.progs.podmirror_out)?);
+            self.links.insert(path.clone(), links);
+        }
+        self.links.retain(|path, _| wanted.contains(path));
+        Ok(())
+    }
+
+    /// Forgets the probes of one cgroup, whatever lies there now.
+    pub fn detach(&mut self, path: &PathBuf) {
+        self.links.remove(path);
+    }
+
+    pub fn detach_all(&mut self) {
+        self.links.clear();
+    }
+
+    pub fn add_target(&mut self, id: u64) -> Result<(), CaptureError> {
+        let targets = &self.skel.maps.targets;
+        // `since` first, then the counters.
+        let mut value = [0u8; 8 + CLASS_SLOTS * 8];
+        value[..8].copy_from_slice(&(u64::from(self.generation) + 1).to_ne_bytes());
+        targets
+            .update(&id.to_ne_bytes(), &value, MapFlags::ANY)
+            .map_err(|e| CaptureError::internal("add a target", e))?;
+        self.changed();
+        Ok(())
+    }
+
+    pub fn remove_target(&mut self, id: u64) {
+        // Already gone is as good.
+        let _ = self.skel.maps.targets.delete(&id.to_ne_bytes());
+        self.changed();
+    }
+
+    /// Connections by class, in the order of `CONNECTION_CLASSES`.
+    pub fn connections(&self, id: u64) -> BTreeMap<String, u64> {
+        let Ok(Some(value)) = self.skel.maps.targets.lookup(&id.to_ne_bytes(), MapFlags::ANY) else {
+            return BTreeMap::new();
+        };
+        CONNECTION_CLASSES
+            .iter()
+            .zip(&value.as_chunks::<8>().0[1..])
+            .map(|(name, n)| ((*name).to_owned(), u64::from_ne_bytes(*n)))
+            .collect()
+    }
+
+    /// Ids of flows whose end the ring had no room for, since the last call.
+    pub fn take_lost_ends(&mut self) -> Vec<u64> {
+        let count = self.skel.maps.bss_data.as_deref().map_or(0, |bss| bss.lost_ends_count);
+        if count == self.lost_ends_seen {
+            return Vec::new();
+        }
+        self.lost_ends_seen = count;
+        let map = &self.skel.maps.lost_ends;
+        let keys: Vec<[u8; 8]> = map.keys().filter_map(|key| key.try_into().ok()).collect();
+        for key in &keys {
+            // Evicted meanwhile is as good.
+            let _ = map.delete(key);
+        }
+        keys.into_iter().map(u64::from_ne_bytes).collect()
+    }
+
+    pub fn counters(&self) -> Result<Counters, CaptureError> {
+        let mut counters = Counters::default();
+        for i in 0..COUNTERS {
+            let values = self
+                .skel
+                .maps
+                .counters
+                .lookup_percpu(&(i as u32).to_ne_bytes(), MapFlags::ANY)
+                .map_err(|e| CaptureError::internal("read the counters", e))?
+                .unwrap_or_default();
+            counters.0[i] = values.iter().filter_map(|v| v.first_chunk::<8>()).map(|v| u64::from_ne_bytes(*v)).sum();
+        }
+        Ok(counters)
+    }
+
+    /// Flows look their target up again.
+    fn changed(&mut self) {
+        self.generation += 1;
+        if let Some(data) = self.skel.maps.data_data.as_deref_mut() {
+            data.generation = self.generation;
+        }
+    }
+}
+
+fn attach_error(path: &std::path::Path, cause: &libbpf_rs::Error) -> CaptureError {
+    let context = format!("attach to cgroup {}", path.display());
+    if cause.kind() == libbpf_rs::ErrorKind::PermissionDenied {
+        return CaptureError::new(
+            Code::NoCapability,
+            format!(
+                "{context}: {cause}. Another program on this cgroup may forbid a second one; look with bpftool cgroup tree"
+            ),
+        );
+    }
+    CaptureError::internal(&context, cause)
+}
+
+fn load_error(cause: libbpf_rs::Error) -> CaptureError {
+    let missing = missing_capabilities(&fs::read_to_string("/proc/self/status").unwrap_or_default());
+    if !missing.is_empty() {
+        return CaptureError::new(
+            Code::NoCapability,
+            format!(
+                "load the BPF programs: {cause}. This process lacks {}. Run it as root, or grant them (systemd AmbientCapabilities=, Kubernetes securityContext.capabilities.add)",
+                missing.join(", ")
+            ),
+        );
+    }
+    let said = LIBBPF_SAYS.lock().map(|s| s.clone()).unwrap_or_default();
+    let last: Vec<&str> = said.lines().filter(|l| !l.trim().is_empty()).collect();
+    let last = last[last.len().saturating_sub(6)..].join(" | ");
+    // E2BIG and EFAULT come from the verifier's limits, EACCES and EINVAL from its rules: our bug on this kernel.
+    let what = if said.contains("BEGIN PROG LOAD LOG") {
+        "The kernel's verifier refuses them: a bug of podmirror on this kernel, please report it with this message"
+    } else {
+        "Linux 5.10 or newer with CONFIG_BPF_SYSCALL and CONFIG_CGROUP_BPF is needed"
+    };
+    CaptureError::new(Code::KernelFeature, format!("load the BPF programs: {cause}. libbpf says: {last}. {what}"))
+}
+
+/// The names of the needed capabilities that the text of /proc/self/status does not show as effective.
+fn missing_capabilities(status: &str) -> Vec<&'static str> {
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .unwrap_or(0);
+    let has = |bit: u32| effective & (1 << bit) != 0;
+    // CAP_SYS_ADMIN stands for CAP_BPF and CAP_PERFMON.
+    CAPABILITIES
+        .iter()
+        .filter(|(name, bit)| !has(*bit) && (*name == "CAP_NET_ADMIN" || !has(CAP_SYS_ADMIN)))
+        .map(|(name, _)| *name)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::missing_capabilities;
+
+    #[test]
+    fn missing_capabilities_are_named() {
+        assert_eq!(missing_capabilities("CapEff:\t0000000000000000\n"), ["CAP_NET_ADMIN", "CAP_PERFMON", "CAP_BPF"]);
+        assert_eq!(missing_capabilities("CapEff:\t000001ffffffffff\n"), [] as [&str; 0]);
+        assert_eq!(missing_capabilities("CapEff:\t0000000000200000\n"), ["CAP_NET_ADMIN"]);
+    }
+}

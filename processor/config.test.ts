@@ -1,0 +1,34 @@
+import test from 'ava';
+import { readConfig } from './config.ts';
+
+const good = `
+ingest: { certFile: a, keyFile: b, caFile: c }
+api: { token: 0123456789abcdef }
+store: { file: d }
+`;
+
+test('everything listens on loopback when nothing else is written', (t) => {
+  const { ingest, api, ops } = readConfig(good, {});
+  t.deepEqual([ingest.host, api.host, ops.host], ['127.0.0.1', '127.0.0.1', '127.0.0.1']);
+});
+
+test('the environment goes over the file', (t) => {
+  const env = {
+    PODMIRROR_PROCESSOR_API_TOKEN: '9999999999999999',
+    PODMIRROR_PROCESSOR_INGEST_MAX_BATCH_BYTES: '2048',
+    PATH: 'x',
+  };
+  t.like(readConfig(good, env), { api: { token: '9999999999999999' }, ingest: { maxBatchBytes: 2048 } });
+});
+
+test('all mistakes are told at once, each with what to write', (t) => {
+  const text =
+    'ingest: { prot: 1, port: 70000, certFile: a, keyFile: b }\napi: { token: short }\nlog: { level: loud }';
+  const error = t.throws(() => readConfig(text, { PODMIRROR_PROCESSOR_X: '1' }));
+  t.snapshot(error.message);
+});
+
+test('a file that is no block of keys is refused', (t) => {
+  t.throws(() => readConfig('- a', {}), { message: /not a block of keys/ });
+  t.throws(() => readConfig('a: [', {}), { message: /no YAML/ });
+});

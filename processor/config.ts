@@ -1,0 +1,159 @@
+// The processor's configuration: YAML, then the environment over it.
+import { availableParallelism, homedir } from 'node:os';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { environmentOf } from './environment.ts';
+
+const mib = 1024 * 1024;
+
+const port = (fallback: number) => z.int().min(0).max(65_535).default(fallback);
+const amount = (fallback: number, min = 1) => z.int().min(min).default(fallback);
+// Loopback unless someone says otherwise.
+const host = z.string().min(1).default('127.0.0.1');
+const file = z.string().min(1);
+
+const schema = z.strictObject({
+  ingest: z.strictObject({
+    host,
+    port: port(8443),
+    certFile: file,
+    keyFile: file,
+    caFile: file,
+    agents: z.array(z.string().min(1)).default([]),
+    reloadIntervalMs: amount(10_000, 100),
+    maxBatchBytes: amount(8 * mib, 1024),
+    maxBacklogBytes: amount(256 * mib, 1024),
+  }),
+  api: z.strictObject({
+    host,
+    port: port(8080),
+    token: z.string().min(16),
+  }),
+  ops: z.strictObject({ host, port: port(11227) }).prefault({}),
+  store: z.strictObject({
+    file,
+    maxHits: amount(100_000),
+    keepDays: amount(30),
+  }),
+  inspection: z
+    .strictObject({
+      crsFolder: file.default(
+        join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'podmirror/crs-4.25.0'),
+      ),
+      paranoia: z.int().min(1).max(4).default(1),
+      threshold: amount(5),
+      workers: amount(Math.max(1, availableParallelism() - 1)),
+      timeoutMs: amount(5000, 100),
+      maxBodyBytes: amount(128 * 1024, 0),
+      maxArguments: amount(255),
+      maxRecordedBodyBytes: amount(16 * 1024, 0),
+    })
+    .prefault({}),
+  log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
+  shutdownGraceMs: amount(10_000, 0),
+});
+
+export type Config = z.infer<typeof schema>;
+
+/** What to write at each place; its keys are also all that may be written. */
+export const remedies: Readonly<Record<string, string>> = {
+  ingest: 'Write certFile:, keyFile: and caFile:',
+  'ingest.host': 'Write an address to listen on, such as 127.0.0.1 or 0.0.0.0',
+  'ingest.port': 'Write a port, such as 8443',
+  'ingest.certFile': "Write the file with the processor's certificate, such as certs/processor.crt",
+  'ingest.keyFile': 'Write the file with its key, such as certs/processor.key',
+  'ingest.caFile': "Write the file with the CA that signs the agents' certificates, such as certs/ca.crt",
+  'ingest.agents': 'Write a list of names in client certificates, such as [podmirror-agent], or leave it out',
+  'ingest.reloadIntervalMs':
+    'Write how often to look at the certificate files in milliseconds, such as 10000',
+  'ingest.maxBatchBytes': 'Write a number of bytes from 1024, such as 8388608 (8 MiB)',
+  'ingest.maxBacklogBytes': 'Write a number of bytes from 1024, such as 268435456 (256 MiB)',
+  api: 'Write token:',
+  'api.host': 'Write an address to listen on, such as 127.0.0.1',
+  'api.port': 'Write a port, such as 8080',
+  'api.token': 'Write 16 characters or more, such as the output of: openssl rand -hex 24',
+  ops: 'Write host: and port:, or leave it out',
+  'ops.host': 'Write an address to listen on, such as 127.0.0.1',
+  'ops.port': 'Write a port, such as 11227',
+  store: 'Write file:',
+  'store.file': 'Write the file of the database, such as /var/lib/podmirror/processor.db',
+  'store.maxHits': 'Write how many malicious exchanges to keep, such as 100000',
+  'store.keepDays': 'Write a number of days, such as 30',
+  inspection: 'Write keys such as workers: 2, or leave it out',
+  'inspection.crsFolder': 'Write the folder that processor/rules/crs.sh prints',
+  'inspection.paranoia': 'Write 1 (few false alarms) to 4',
+  'inspection.threshold': 'Write the CRS anomaly score that makes an attack, such as 5',
+  'inspection.workers': 'Write a number of threads, such as 2',
+  'inspection.timeoutMs': 'Write milliseconds from 100, such as 5000',
+  'inspection.maxBodyBytes': 'Write a number of bytes, such as 131072; 0 inspects no bodies',
+  'inspection.maxArguments': 'Write how many arguments to inspect, such as 255',
+  'inspection.maxRecordedBodyBytes': 'Write a number of bytes, such as 16384; 0 records no bodies',
+  log: 'Write level:, or leave it out',
+  'log.level': 'Write debug, info, warn or error',
+  shutdownGraceMs: 'Write milliseconds, such as 10000',
+};
+
+/** Every mistake at once, one per line: `<where>: <what is wrong>. <what to write instead>`. */
+export class ConfigError extends Error {}
+
+/**
+ * `text`: the YAML, empty when there is none. `env`: PODMIRROR_PROCESSOR_API_TOKEN is `api.token`, and so on.
+ * Throws ConfigError.
+ */
+export function readConfig(text: string, env: Readonly<Record<string, string | undefined>>): Config {
+  let value: unknown;
+  try {
+    value = parse(text) ?? {};
+  } catch (cause) {
+    throw new ConfigError(`configuration: no YAML: ${(cause as Error).message}. Mend it at that line`, {
+      cause,
+    });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new ConfigError(
+      'configuration: not a block of keys. Write keys at the left margin: ingest:, api:, store:',
+    );
+  }
+  const { overrides, mistakes } = environmentOf(env, Object.keys(remedies));
+  const parsed = schema.safeParse(merge(value as Block, overrides));
+  const wrong = [...mistakes, ...(parsed.success ? [] : parsed.error.issues.flatMap(sentencesOf))];
+  if (wrong.length > 0 || !parsed.data) throw new ConfigError(wrong.join('\n'));
+  return parsed.data;
+}
+
+type Block = Record<string, unknown>;
+
+/** `over` has paths of one or two steps. */
+function merge(base: Block, over: Block): Block {
+  const merged = { ...base };
+  for (const [path, value] of Object.entries(over)) {
+    const [section = '', key] = path.split('.');
+    const block = merged[section];
+    merged[section] =
+      key === undefined ? value : { ...(typeof block === 'object' ? block : {}), [key]: value };
+  }
+  return merged;
+}
+
+function sentencesOf(issue: z.core.$ZodIssue): string[] {
+  const path = issue.path.filter((step) => typeof step === 'string').join('.');
+  if (issue.code === 'unrecognized_keys') {
+    const prefix = path === '' ? '' : `${path}.`;
+    const known = Object.keys(remedies).flatMap((key) => {
+      const name = key.slice(prefix.length);
+      return key.startsWith(prefix) && !name.includes('.') ? [name] : [];
+    });
+    return issue.keys.map((key) => `${prefix}${key}: no such key. Write one of ${known.join(', ')}`);
+  }
+  return [`${path}: ${whatIsWrong(issue)}. ${remedies[path] ?? 'See the example in README.md'}`];
+}
+
+function whatIsWrong(issue: z.core.$ZodIssue): string {
+  if (issue.code === 'invalid_type')
+    return issue.input === undefined ? 'it is missing' : `it is not a ${issue.expected}`;
+  if (issue.code === 'too_small')
+    return `it is less than ${issue.minimum}${issue.origin === 'string' ? ' characters' : ''}`;
+  if (issue.code === 'too_big') return `it is more than ${issue.maximum}`;
+  return 'it does not fit';
+}

@@ -1,0 +1,100 @@
+// POST /v1/exchanges: keeps batches of exchanges (DESIGN 4.5).
+import type { TLSSocket } from 'node:tls';
+import express, { type Express, type RequestHandler } from 'express';
+import { answerErrors, methodNotAllowed, notFound, Refusal } from '../errors.ts';
+import { BadBatch, type Batch, decodeBatch } from '../exchange.ts';
+import { type Store, StoreUnavailable } from '../store/store.ts';
+import { namesOf } from './agent-name.ts';
+
+export interface IngestOptions {
+  store: Pick<Store, 'accept' | 'backlog'>;
+  maxBatchBytes: number;
+  maxBacklogBytes: number;
+  /** Names in the client certificate that may send; empty: every certificate of the CA. */
+  agents: readonly string[];
+  isStopping: () => boolean;
+  now: () => number;
+  onAccepted: (outcome: 'stored' | 'duplicate', batch: { exchanges: number; bytes: number }) => void;
+  onRefused: (code: string) => void;
+  onStoreUnavailable: (error: Error) => void;
+  onInternal: (error: Error) => void;
+}
+
+const mediaType = 'application/x-protobuf';
+// A worker clears some hundred exchanges in a second; a full disk wants a person.
+const backlogRetrySeconds = 2;
+const storeRetrySeconds = 10;
+
+/** 200 `{stored: bool}` only after the batch survives a crash. */
+export function createIngest(options: IngestOptions): Express {
+  const { maxBatchBytes, onRefused, onInternal } = options;
+  const app = express().disable('x-powered-by').disable('etag');
+  app
+    .route('/v1/exchanges')
+    .post(allowAgent(options), wantProtobuf, wantRoom(options))
+    .post(express.raw({ type: mediaType, limit: maxBatchBytes, inflate: false }))
+    .post((request, response) => {
+      const body: unknown = request.body;
+      if (!Buffer.isBuffer(body)) throw new Refusal('bad_batch', { detail: 'the body is empty' });
+      response.json({ stored: keep(body, options) === 'stored' });
+    })
+    .all(methodNotAllowed);
+  app.use(notFound);
+  app.use(((error, _request, _response, next) => {
+    onRefused(error instanceof Refusal ? error.code : (error.type ?? 'internal'));
+    next(error);
+  }) satisfies express.ErrorRequestHandler);
+  return app.use(answerErrors(onInternal));
+}
+
+function allowAgent({ agents }: IngestOptions): RequestHandler {
+  return (request, _response, next) => {
+    if (agents.length === 0) return next();
+    const names = namesOf((request.socket as TLSSocket).getPeerCertificate());
+    if (names.some((name) => agents.includes(name))) return next();
+    throw new Refusal('agent_unknown', { detail: `it names ${names.join(', ') || 'nobody'}` });
+  };
+}
+
+const wantProtobuf: RequestHandler = (request, _response, next) => {
+  if (!request.is(mediaType) || request.headers['content-encoding'] !== undefined)
+    throw new Refusal('bad_media_type');
+  next();
+};
+
+/** Before the body is read: a sender that has to wait should not have to send. */
+function wantRoom({ store, maxBacklogBytes, isStopping }: IngestOptions): RequestHandler {
+  return (_request, _response, next) => {
+    if (isStopping()) throw new Refusal('stopping', { retryAfterSeconds: backlogRetrySeconds });
+    if (store.backlog().bytes >= maxBacklogBytes) {
+      throw new Refusal('backlog_full', { retryAfterSeconds: backlogRetrySeconds });
+    }
+    next();
+  };
+}
+
+function keep(
+  body: Buffer,
+  { store, now, onAccepted, onStoreUnavailable }: IngestOptions,
+): 'stored' | 'duplicate' {
+  const batch = decode(body);
+  const exchanges = batch.exchanges.length;
+  try {
+    const outcome = store.accept({ id: batch.id, body, exchanges, nowMs: now() });
+    onAccepted(outcome, { exchanges, bytes: body.length });
+    return outcome;
+  } catch (error) {
+    if (!(error instanceof StoreUnavailable)) throw error;
+    onStoreUnavailable(error);
+    throw new Refusal('store_unavailable', { retryAfterSeconds: storeRetrySeconds, cause: error });
+  }
+}
+
+function decode(body: Buffer): Batch {
+  try {
+    return decodeBatch(body);
+  } catch (error) {
+    if (!(error instanceof BadBatch)) throw error;
+    throw new Refusal('bad_batch', { detail: error.message, cause: error });
+  }
+}

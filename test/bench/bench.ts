@@ -1,0 +1,147 @@
+/** `make bench`: what the agent costs nginx, what it costs itself, and whether it sees everything. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, release, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { type Agent, startAgent } from '../harness/agent.ts';
+import { createCgroup, whyNoCgroups } from '../harness/cgroup.ts';
+import { type Leave, leavingNothing } from '../harness/leave.ts';
+import { type Nginx, startNginx } from '../harness/nginx.ts';
+import { runTool } from '../harness/run-tool.ts';
+import { type Completeness, measureCompleteness } from './completeness.ts';
+import { fixedRate, fullLoad, type Load } from './load.ts';
+import { type Pair, renderReport } from './report.ts';
+import { measureRound, type Round, rest } from './round.ts';
+import { type Sink, startSink } from './sink.ts';
+
+const usage = `usage: node test/bench/bench.ts [--pairs 6] [--seconds 5] [--connections 50] [--rate 20000] [--fixed-seconds 10]
+
+Needs root and two cores: nginx runs on core 0, everything else on core 1. Writes test/bench/results.md.
+`;
+const NGINX_CORE = 0;
+const OTHER_CORE = 1;
+const RESULTS = fileURLToPath(new URL('./results.md', import.meta.url));
+const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
+const INSPECTION = join(REPOSITORY, 'processor/inspect.bench.ts');
+
+const { values } = parseArgs({
+  options: {
+    pairs: { type: 'string', default: '6' },
+    seconds: { type: 'string', default: '5' },
+    connections: { type: 'string', default: '50' },
+    rate: { type: 'string', default: '20000' },
+    'fixed-seconds': { type: 'string', default: '10' },
+    help: { type: 'boolean', short: 'h' },
+  },
+});
+
+interface Bench {
+  directory: string;
+  nginx: Nginx;
+  cgroup: string;
+  sink: Sink;
+}
+
+if (values.help) process.stdout.write(usage);
+else process.exitCode = await leavingNothing(main);
+
+async function main(leave: Leave): Promise<number> {
+  const why = whyNoCgroups() ?? (cpus().length < 2 ? 'needs two cores' : null);
+  if (why) throw new Error(`bench: ${why}`);
+  execFileSync('taskset', ['-acp', String(OTHER_CORE), String(process.pid)], { stdio: 'ignore' });
+
+  const directory = mkdtempSync(join(tmpdir(), 'podmirror-bench-'));
+  leave.defer(() => rmSync(directory, { recursive: true, force: true }));
+  execFileSync(process.execPath, ['certs/main.ts', directory], { cwd: REPOSITORY, stdio: 'ignore' });
+  const sink = await startSink(directory);
+  leave.defer(() => sink.close());
+  const cgroup = createCgroup('bench');
+  leave.defer(() => cgroup.remove());
+  const nginx = await startNginx({ cgroup, workers: 1, log: 'marks', core: NGINX_CORE });
+  leave.defer(() => nginx.stop());
+
+  const bench = { directory, nginx, sink, cgroup: cgroup.path };
+  const { port } = nginx;
+  const [rate, connections] = [Number(values.rate), Number(values.connections)];
+  const fixed = await measurePairs(bench, 'fixed rate', fixedRate({ port, rate, core: OTHER_CORE }));
+  const full = await measurePairs(bench, 'full load', fullLoad({ port, connections, core: OTHER_CORE }));
+  const completeness = await measureAll(bench);
+  const report = renderReport({ fixed, full, completeness, inspection: await inspect(), machine: machine() });
+  writeFileSync(RESULTS, report);
+  process.stdout.write(`\n${report}\nwritten to ${RESULTS}\n`);
+  return 0;
+}
+
+async function measurePairs(bench: Bench, name: string, load: Load): Promise<Pair[]> {
+  const pairs: Pair[] = [];
+  for (let number = 1; number <= Number(values.pairs); number++) {
+    // Which comes first changes by turns, so that a machine that slows down favours neither.
+    const onFirst = number % 2 === 0;
+    const first = await measure(bench, load, onFirst);
+    const second = await measure(bench, load, !onFirst);
+    const pair = onFirst ? { off: second, on: first } : { off: first, on: second };
+    pairs.push(pair);
+    const { off, on } = pair;
+    process.stdout.write(
+      `${name} ${number}: nginx ${off.nginxUsPerRequest.toFixed(2)} → ${on.nginxUsPerRequest.toFixed(2)} µs ` +
+        `(${(on.nginxUsPerRequest / off.nginxUsPerRequest).toFixed(3)}), ` +
+        `${off.perSecond.toFixed(0)} → ${on.perSecond.toFixed(0)} requests/s, ` +
+        `agent ${on.agent?.usPerExchange.toFixed(2)} µs per exchange\n`,
+    );
+  }
+  return pairs;
+}
+
+async function measure(bench: Bench, load: Load, on: boolean): Promise<Round> {
+  const [nginxPid = bench.nginx.pid] = bench.nginx.workerPids();
+  const round = { load, seconds: Number(values.seconds), nginxPid };
+  await rest();
+  if (!on) return measureRound({ ...round, agent: null });
+  return withAgent(bench, (agent) => measureRound({ ...round, agent }));
+}
+
+async function measureAll(bench: Bench): Promise<Completeness> {
+  const { nginx, sink } = bench;
+  const [rate, seconds] = [Number(values.rate), Number(values['fixed-seconds'])];
+  process.stdout.write(`completeness: ${rate} per second for ${seconds} s\n`);
+  return withAgent(bench, (agent) =>
+    measureCompleteness({ nginx, agent, sink, rate, seconds, core: OTHER_CORE }),
+  );
+}
+
+async function withAgent<T>(
+  { directory, cgroup, sink }: Bench,
+  work: (agent: Agent) => Promise<T>,
+): Promise<T> {
+  const agent = await startAgent({
+    directory,
+    cgroup,
+    name: 'bench',
+    processorPort: sink.port,
+    core: OTHER_CORE,
+  });
+  try {
+    return await work(agent);
+  } finally {
+    await agent.stop();
+  }
+}
+
+async function inspect(): Promise<string | null> {
+  if (!existsSync(INSPECTION)) return null;
+  return runTool(process.execPath, [INSPECTION]);
+}
+
+function machine() {
+  const model = /^model name\s*: (.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? 'unknown CPU';
+  const command = ['node test/bench/bench.ts', ...process.argv.slice(2)].join(' ');
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    kernel: release(),
+    cpu: model,
+    cores: cpus().length,
+    command,
+  };
+}

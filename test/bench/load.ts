@@ -1,0 +1,59 @@
+/** Two ways to load nginx: as fast as it goes, or at a rate. */
+import { fileURLToPath } from 'node:url';
+import { runTool } from '../harness/run-tool.ts';
+
+export interface LoadRun {
+  requests: number;
+  perSecond: number;
+}
+
+export type Load = (seconds: number) => Promise<LoadRun>;
+
+const PACED_CLIENT = fileURLToPath(new URL('./paced-client.ts', import.meta.url));
+const FILE = '/1k.txt';
+
+export function fullLoad({
+  port,
+  connections,
+  core,
+}: {
+  port: number;
+  connections: number;
+  core: number;
+}): Load {
+  const url = `http://127.0.0.1:${port}${FILE}`;
+  return async (seconds) =>
+    parseWrk(
+      await runTool('taskset', ['-c', String(core), 'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, url]),
+    );
+}
+
+/** The same number of requests with and without the agent, so that nginx finds equally much at each wake-up. */
+export function fixedRate({ port, rate, core }: { port: number; rate: number; core: number }): Load {
+  return async (seconds) => {
+    const args = [
+      '-c',
+      String(core),
+      process.execPath,
+      PACED_CLIENT,
+      String(port),
+      String(rate),
+      String(seconds),
+    ];
+    const { sent, elapsedMs } = JSON.parse(await runTool('taskset', args)) as {
+      sent: number;
+      elapsedMs: number;
+    };
+    return { requests: sent, perSecond: (sent / elapsedMs) * 1000 };
+  };
+}
+
+/** Throws when wrk met errors: they would make every figure per request wrong. */
+export function parseWrk(output: string): LoadRun {
+  const errors = /Socket errors: .*|Non-2xx.*/.exec(output)?.[0];
+  if (errors) throw new Error(`wrk: ${errors.trim()}`);
+  const requests = /(\d+) requests in/.exec(output)?.[1];
+  const perSecond = /Requests\/sec:\s+([\d.]+)/.exec(output)?.[1];
+  if (requests === undefined || perSecond === undefined) throw new Error(`wrk: no figures in: ${output}`);
+  return { requests: Number(requests), perSecond: Number(perSecond) };
+}

@@ -1,0 +1,71 @@
+/** What is measured while a load runs once. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Agent } from '../harness/agent.ts';
+import { cpuTimeUs, machineBusyUs, residentBytes } from '../harness/processes.ts';
+import type { Load } from './load.ts';
+
+export interface Round {
+  perSecond: number;
+  nginxUsPerRequest: number;
+  /** Of everything that ran but the agent: nginx, the client, and the softirqs between them. */
+  machineUsPerRequest: number;
+  agent: AgentFigures | null;
+}
+
+export interface AgentFigures {
+  usPerExchange: number;
+  residentBytes: number;
+  /** Exchanges that reached the processor, of those that the client was answered. */
+  delivered: number;
+}
+
+export interface RoundOptions {
+  load: Load;
+  seconds: number;
+  nginxPid: number;
+  agent: Agent | null;
+}
+
+const WARM_UP_SECONDS = 1;
+
+export async function measureRound({ load, seconds, nginxPid, agent }: RoundOptions): Promise<Round> {
+  await load(WARM_UP_SECONDS);
+  const ledgerBefore = await agent?.settled();
+  const before = read(nginxPid, agent);
+  const { requests, perSecond } = await load(seconds);
+  const after = read(nginxPid, agent);
+  const agentDuring = after.agentUs - before.agentUs;
+  const round = {
+    perSecond,
+    nginxUsPerRequest: (after.nginxUs - before.nginxUs) / requests,
+    machineUsPerRequest: (after.machineUs - before.machineUs - agentDuring) / requests,
+  };
+  if (!agent || !ledgerBefore) return { ...round, agent: null };
+
+  const resident = residentBytes(agent.pid);
+  // What still lies in the queue when the load ends costs CPU too.
+  const ledger = await agent.settled();
+  const delivered = ledger.exchanges.delivered - ledgerBefore.exchanges.delivered;
+  const agentUs = cpuTimeUs(agent.pid) - before.agentUs;
+  return {
+    ...round,
+    agent: {
+      usPerExchange: agentUs / delivered,
+      residentBytes: Math.max(resident, residentBytes(agent.pid)),
+      delivered: delivered / requests,
+    },
+  };
+}
+
+/** A pause that lets both rounds of a pair begin alike. */
+export function rest(): Promise<void> {
+  return sleep(500);
+}
+
+function read(nginxPid: number, agent: Agent | null) {
+  return {
+    nginxUs: cpuTimeUs(nginxPid),
+    machineUs: machineBusyUs(),
+    agentUs: agent ? cpuTimeUs(agent.pid) : 0,
+  };
+}

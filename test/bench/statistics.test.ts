@@ -1,0 +1,20 @@
+import test from 'ava';
+import { formatSpread, spreadOf } from './statistics.ts';
+
+for (const [values, median] of [
+  [[3, 1, 2], 2],
+  [[4, 1, 2, 3], 2.5],
+  [[7], 7],
+] as const) {
+  test(`the median of ${values.join(', ')} is ${median}`, (t) => {
+    t.deepEqual(spreadOf(values), { median, low: Math.min(...values), high: Math.max(...values) });
+  });
+}
+
+test('no values have no median, lowest or highest', (t) => {
+  t.is(formatSpread(spreadOf([])), '– (–––)');
+});
+
+test('a spread is told as median, lowest and highest', (t) => {
+  t.is(formatSpread({ median: 1.016, low: 1, high: 12_345.678 }), '1.02 (1.00–12,345.68)');
+});

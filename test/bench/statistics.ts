@@ -1,0 +1,24 @@
+/** A few numbers told by their median and spread. */
+
+export interface Spread {
+  median: number;
+  low: number;
+  high: number;
+}
+
+export function spreadOf(values: readonly number[]): Spread {
+  const sorted = values.toSorted((a, b) => a - b);
+  const half = Math.floor(sorted.length / 2);
+  const [below = Number.NaN, above = Number.NaN] =
+    sorted.length % 2 ? [sorted[half], sorted[half]] : sorted.slice(half - 1);
+  return { median: (below + above) / 2, low: sorted[0] ?? Number.NaN, high: sorted.at(-1) ?? Number.NaN };
+}
+
+/** `1.02 (1.00–1.05)`: the median, the lowest and the highest. */
+export function formatSpread({ median, low, high }: Spread, digits = 2): string {
+  const text = (value: number) =>
+    Number.isNaN(value)
+      ? '–'
+      : value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return `${text(median)} (${text(low)}–${text(high)})`;
+}

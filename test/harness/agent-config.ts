@@ -1,0 +1,36 @@
+/** Writes the configuration of an agent that mirrors one cgroup to a processor on loopback. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { belowMount } from './cgroup.ts';
+
+export interface AgentConfigOptions {
+  /** Where the file goes and where `certs/main.ts` wrote. */
+  directory: string;
+  /** Absolute; the agent's configuration names it below the mount. */
+  cgroup: string;
+  name: string;
+  /** null: for `--print`. */
+  processorPort: number | null;
+  healthPort: number;
+  metricsPort: number;
+}
+
+export function writeAgentConfig(options: AgentConfigOptions): string {
+  const { directory, cgroup, name, processorPort, healthPort, metricsPort } = options;
+  const file = join(directory, processorPort === null ? 'print.yaml' : 'agent.yaml');
+  writeFileSync(
+    file,
+    stringify({
+      targets: [{ name, cgroup: belowMount(cgroup) }],
+      ...(processorPort !== null && { processor: processorConfig(processorPort) }),
+      listen: { health: `127.0.0.1:${healthPort}`, metrics: `127.0.0.1:${metricsPort}` },
+    }),
+  );
+  return file;
+}
+
+/** The names that certs/main.ts gives its files, beside the configuration. */
+function processorConfig(port: number) {
+  return { url: `https://127.0.0.1:${port}`, ca: 'ca.crt', cert: 'agent.crt', key: 'agent.key' };
+}

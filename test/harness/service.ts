@@ -1,0 +1,69 @@
+/** One of our services as a process of its own, as its users start it. */
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { killAtExit } from './last-resort.ts';
+import { until } from './until.ts';
+
+export interface Service {
+  pid: number;
+  /** What it wrote, both streams. */
+  output(): string;
+  running(): boolean;
+  /** SIGTERM and its end; SIGKILL when it takes longer than `graceMs`. */
+  stop(graceMs?: number): Promise<void>;
+}
+
+export interface ServiceOptions {
+  name: string;
+  /** Path below the repository and arguments, as in `agent/main.ts --config …`. */
+  args: readonly [main: string, ...rest: string[]];
+  /** True once it serves. */
+  ready(): Promise<boolean>;
+  readyTimeoutMs?: number;
+  /** Pin to one core. */
+  core?: number;
+}
+
+const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
+// Enough of a log to say what went wrong.
+const OUTPUT_KEPT = 64_000;
+
+export async function startService(options: ServiceOptions): Promise<Service> {
+  const { name, args, ready, readyTimeoutMs = 15_000, core } = options;
+  const node = [process.execPath, ...args];
+  const [command = '', ...rest] = core === undefined ? node : ['taskset', '-c', String(core), ...node];
+  const child = spawn(command, rest, { cwd: REPOSITORY, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output = (output + text).slice(-OUTPUT_KEPT);
+    });
+  }
+  const ended = new Promise<void>((resolve) => {
+    child.once('exit', () => resolve()).once('error', () => resolve());
+  });
+  void ended.then(killAtExit(child.pid));
+  const isRunning = () => child.pid !== undefined && child.exitCode === null && child.signalCode === null;
+
+  const service: Service = {
+    pid: child.pid ?? 0,
+    output: () => output,
+    running: isRunning,
+    async stop(graceMs = 15_000) {
+      if (!isRunning()) return;
+      child.kill('SIGTERM');
+      const hard = setTimeout(() => child.kill('SIGKILL'), graceMs);
+      await ended;
+      clearTimeout(hard);
+    },
+  };
+  const up = await until(async () => !isRunning() || (await ready().catch(() => false)), {
+    timeoutMs: readyTimeoutMs,
+    everyMs: 50,
+  });
+  if (up && isRunning()) return service;
+  await service.stop();
+  throw new Error(
+    `start ${name}: ${up ? 'it ended' : `not ready in ${readyTimeoutMs} ms`}. It said:\n${output}`,
+  );
+}
