@@ -26,10 +26,7 @@ char LICENSE[] SEC("license") = "GPL";
 volatile __u32 generation = 1;
 
 enum { MAX_FLOWS = 65536, MAX_TARGETS = 4096, MAX_CGROUP_DEPTH = 16 };
-enum { HEAD_SCAN = 2048, HEAD_LINES = 64, CHUNK_STEPS = 400, MAX_PIECES = 40 };
-
-/* Room for reads behind the last scanned byte. */
-#define HEAD_ROOM (HEAD_SCAN + 64)
+enum { HEAD_SHORT = 512, HEAD_SCAN = 2048, HEAD_LINES = 64, CHUNK_STEPS = 256, MAX_PIECES = 40 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -108,6 +105,7 @@ struct flow {
 	__u32 out_base;     /* end of what user space was last told of */
 	__u32 anchor;       /* the client's ACK when it last sent what looks like a request */
 	__u32 span_off, span_seq, span_len; /* see forget */
+	__u32 head_len;     /* of the head just copied */
 	__u8 class, out_mode, chunk_state, chunk_digits, flags;
 };
 
@@ -298,51 +296,46 @@ static __always_inline int is_http1(__u64 word)
 }
 
 /*
- * A response head in the ring, with room to look for its end and its framing headers.
- * All that the scan learns is kept here and not in registers: the verifier then sees one
- * state per byte instead of one per byte and history, and at most three open branches
+ * What a look at a response head found. It is kept in memory and not in registers: the verifier
+ * then sees one state per byte instead of one per byte and history, and at most two open branches
  * per byte (it gives up at 8192).
  */
-struct head {
-	struct record r;
-	__u8 bytes[HEAD_ROOM];
-	__u16 lines[HEAD_LINES]; /* where each line but the first begins */
+struct scan {
 	__u32 filled;            /* bytes that are the packet's */
-	__u32 len;               /* of the head with its empty line; 0: not found */
+	__u32 len;               /* of the head with its empty line; more than `filled`: not found */
 	__u32 line_count;
 	__u32 line;              /* where the present line begins */
 	__u32 length_at, encoding_at;
-	__u8 lengths, encodings;
+	__u16 lines[HEAD_LINES]; /* where each line but the first begins */
+	__u8 lengths, encodings, pad[2];
 };
 
-/* Finds the end of the head and the beginnings of its lines. */
-static __noinline int find_end(struct head *head)
+/* Finds the end of the head and the beginnings of its lines. Two LF stand behind the filled bytes. */
+static __noinline int find_end(const __u8 *bytes, struct scan *scan, __u32 limit)
 {
-	for (__u32 i = 0; i < HEAD_SCAN; i++) {
-		if (i >= head->filled)
-			break;
-		if (head->bytes[i] != '\n')
+	for (__u32 i = 0; i < limit; i++) {
+		if (bytes[i] != '\n')
 			continue;
-		if (i <= head->line + 1) {
-			/* An empty line; one of a single character is none, frame_body looks. */
-			head->len = i + 1;
+		if (i <= scan->line + 1) {
+			/* An empty line; one of a single character is none, look_at_head looks. */
+			scan->len = i + 1;
 			break;
 		}
-		head->line = i + 1;
-		head->lines[head->line_count++ & (HEAD_LINES - 1)] = i + 1;
+		scan->line = i + 1;
+		scan->lines[scan->line_count++ & (HEAD_LINES - 1)] = i + 1;
 	}
 	return 0;
 }
 
 /* Finds Content-Length and Transfer-Encoding among the lines. */
-static __noinline int find_framing(struct head *head)
+static __noinline int find_framing(const __u8 *bytes, struct scan *head, __u32 mask)
 {
 	for (__u32 i = 0; i < HEAD_LINES; i++) {
 		const __u8 *p;
 
 		if (i >= head->line_count)
 			break;
-		p = head->bytes + (head->lines[i] & (HEAD_SCAN - 1));
+		p = bytes + (head->lines[i] & mask);
 		if (LOWER8(p) == WORD8('c', 'o', 'n', 't', 'e', 'n', 't', '-')) {
 			if (LOWER8(p + 7) == WORD8('-', 'l', 'e', 'n', 'g', 't', 'h', ':')) {
 				head->lengths++;
@@ -362,12 +355,12 @@ static __noinline int find_framing(struct head *head)
  * The digits at p[at], to out_left; 0 when it is not a plain number that ends with its line.
  * Its state is in memory for the same reason as find_end's.
  */
-static __noinline int parse_length(const __u8 *p, __u32 at, struct flow *flow)
+static __noinline int parse_length(const __u8 *p, __u32 at, struct flow *flow, __u32 mask)
 {
 	flow->out_left = 0;
 	flow->chunk_digits = 0;
 	for (int i = 0; i < 20; i++) {
-		__u8 c = p[(at + i) & (HEAD_SCAN - 1)];
+		__u8 c = p[(at + i) & mask];
 		__u32 digit = c - '0';
 
 		if (digit <= 9) {
@@ -383,19 +376,18 @@ static __noinline int parse_length(const __u8 *p, __u32 at, struct flow *flow)
 	return 0;
 }
 
-static __always_inline int is_chunked(const __u8 *p, __u32 at)
+static __always_inline int is_chunked(const __u8 *p, __u32 at, __u32 mask)
 {
-	__u32 pos = at & (HEAD_SCAN - 1);
+	__u32 pos = at & mask;
 
 	if (p[pos] == ' ')
-		pos = (pos + 1) & (HEAD_SCAN - 1);
+		pos = (pos + 1) & mask;
 	return LOWER8(p + pos) == (WORD8('c', 'h', 'u', 'n', 'k', 'e', 'd', '\r') | 0x20ULL << 56);
 }
 
 /* What follows the head in p (RFC 9112 section 6.3): sets out_mode and what belongs to it. */
-static __always_inline void frame_body(const struct head *head, struct flow *flow)
+static __always_inline void frame_body(const __u8 *p, const struct scan *head, struct flow *flow, __u32 mask)
 {
-	const __u8 *p = head->bytes;
 	__u8 hundreds = p[9];
 
 	flow->flags |= FF_BODY_START;
@@ -405,7 +397,7 @@ static __always_inline void frame_body(const struct head *head, struct flow *flo
 		   (hundreds == '3' && p[10] == '0' && p[11] == '4')) {
 		flow->out_mode = OM_HEAD;
 	} else if (head->encodings) {
-		if (head->encodings == 1 && !head->lengths && is_chunked(p, head->encoding_at)) {
+		if (head->encodings == 1 && !head->lengths && is_chunked(p, head->encoding_at, mask)) {
 			flow->out_mode = OM_CHUNK;
 			flow->chunk_state = CS_FIRST;
 			flow->out_left = 0;
@@ -413,7 +405,7 @@ static __always_inline void frame_body(const struct head *head, struct flow *flo
 			flow->out_mode = OM_RAW;
 		}
 	} else if (head->lengths) {
-		if (head->lengths == 1 && parse_length(p, head->length_at, flow))
+		if (head->lengths == 1 && parse_length(p, head->length_at, flow, mask))
 			flow->out_mode = flow->out_left ? OM_BODY : OM_HEAD;
 		else
 			flow->out_mode = OM_RAW;
@@ -422,67 +414,102 @@ static __always_inline void frame_body(const struct head *head, struct flow *flo
 	}
 }
 
+enum look { LOOK_FOUND, LOOK_NO_ROOM, LOOK_NO_LOAD, LOOK_NO_END };
+
+/*
+ * Looks for a response head in the next SIZE bytes (a power of two) and copies it. Two sizes, because what is
+ * reserved stays taken until the ring is drained: most heads are short, and a short reservation
+ * makes the ring last three times as long.
+ */
+#define LOOK_AT_HEAD(SIZE)                                                                            \
+	({                                                                                            \
+		struct { struct record r; __u8 bytes[SIZE + 64]; struct scan scan; } *e;              \
+		enum look look = LOOK_NO_ROOM;                                                        \
+		__u32 n = span->len > SIZE ? SIZE : span->len;                                        \
+		e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);                                        \
+		if (e) {                                                                              \
+			n = (n - 1) & (SIZE - 1);                                                     \
+			asm volatile("" : "+r"(n));                                                   \
+			n = (n & (SIZE - 1)) + 1;                                                     \
+			if (bpf_skb_load_bytes(skb, span->off, e->bytes, n))                          \
+				look = LOOK_NO_LOAD;                                                  \
+			else                                                                          \
+				look = look_at_head(e->bytes, &e->scan, n, flow, SIZE);               \
+			if (look == LOOK_FOUND) {                                                     \
+				fill(&e->r, key, flow, span, e->scan.len);                            \
+				bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);                              \
+			} else {                                                                      \
+				bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);                             \
+			}                                                                             \
+		}                                                                                     \
+		look;                                                                                 \
+	})
+
+/* The flow's head_len and out_mode are set when it is found; what stands behind it is zeroed. */
+static __noinline enum look look_at_head(__u8 *bytes, struct scan *scan, __u32 n, struct flow *flow, __u32 size)
+{
+	__u32 mask = size - 1, len;
+
+	n = ((n - 1) & mask) + 1;
+	bytes[n] = '\n';
+	bytes[n + 1] = '\n';
+	scan->filled = n;
+	scan->len = 0;
+	scan->line = 0;
+	scan->line_count = 0;
+	scan->length_at = 0;
+	scan->encoding_at = 0;
+	scan->lengths = 0;
+	scan->encodings = 0;
+	find_end(bytes, scan, size + 2);
+	len = scan->len;
+	if (len < 16 || len > scan->filled || scan->line_count > HEAD_LINES || !is_http1(*(__u64 *)bytes) ||
+	    (bytes[(len - 2) & mask] != '\r' && bytes[(len - 2) & mask] != '\n'))
+		return LOOK_NO_END;
+	find_framing(bytes, scan, mask);
+	frame_body(bytes, scan, flow, mask);
+	flow->head_len = len;
+	/* What stands behind the head is body: it does not leave the kernel, not even unread. */
+	for (__u32 i = 0; i < size; i += 8) {
+		__u32 at = len + i;
+
+		/* Sixteen of the 64 spare bytes take what the last store and the two LF reach over. */
+		if (at >= scan->filled + 2 || at > size + 8)
+			break;
+		*(__u64 *)(bytes + at) = 0;
+	}
+	return LOOK_FOUND;
+}
+
 /* Copies one response head and leaves the span at the first byte behind it. */
 static __noinline int walk_head(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow, struct span *span)
 {
-	struct head *e;
-	__u32 n = span->len > HEAD_SCAN ? HEAD_SCAN : span->len;
+	enum look look;
 
-	e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
-	if (!e) {
-		/* Not even scratch: the place in the stream is lost with the head. */
-		count(N_L_RING_FULL, span->len);
-		flow->out_mode = OM_RESYNC;
-		advance(span, span->len);
-		return 0;
-	}
-	n = (n - 1) & (HEAD_SCAN - 1);
-	asm volatile("" : "+r"(n));
-	n = (n & (HEAD_SCAN - 1)) + 1;
-	if (bpf_skb_load_bytes(skb, span->off, e->bytes, n)) {
-		bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
-		count(N_L_LOAD, span->len);
-		flow->out_mode = OM_RESYNC;
-		advance(span, span->len);
-		return 0;
-	}
 	span->flags |= R_HEAD;
 	if (flow->flags & FF_RESYNC) {
 		span->flags |= R_RESYNC;
 		flow->flags &= ~FF_RESYNC;
 		flow->out_base = span->seq;
 	}
-	e->filled = n;
-	e->len = 0;
-	e->line = 0;
-	e->line_count = 0;
-	e->length_at = 0;
-	e->encoding_at = 0;
-	e->lengths = 0;
-	e->encodings = 0;
-	find_end(e);
-	__u32 head = e->len;
-	if (head < 16 || head > HEAD_SCAN || e->line_count > HEAD_LINES || !is_http1(*(__u64 *)e->bytes) ||
-	    (e->bytes[(head - 2) & (HEAD_SCAN - 1)] != '\r' && e->bytes[(head - 2) & (HEAD_SCAN - 1)] != '\n')) {
+	look = LOOK_AT_HEAD(HEAD_SHORT);
+	if (look == LOOK_NO_END && span->len > HEAD_SHORT)
+		look = LOOK_AT_HEAD(HEAD_SCAN);
+	if (look == LOOK_NO_END) {
 		/* A head in several packets, or none: user space frames from here. */
-		bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
 		flow->out_mode = OM_RAW;
 		return 0;
 	}
-	find_framing(e);
-	frame_body(e, flow);
-	fill(&e->r, key, flow, span, head);
-	/* What stands behind the head is body: it does not leave the kernel, not even unread. */
-	if (flow->out_mode != OM_HEAD)
-		for (__u32 i = 0; i < HEAD_SCAN; i += 8) {
-			if (head + i >= e->filled)
-				break;
-			*(__u64 *)(e->bytes + ((head + i) & (HEAD_SCAN - 1))) = 0;
-		}
-	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+	if (look != LOOK_FOUND) {
+		/* Not seen, so the place in the stream is lost with it. */
+		count(look == LOOK_NO_ROOM ? N_L_RING_FULL : N_L_LOAD, span->len);
+		flow->out_mode = OM_RESYNC;
+		advance(span, span->len);
+		return 0;
+	}
 	count(N_RECORDS, 1);
-	count(N_COPIED, head);
-	advance(span, head);
+	count(N_COPIED, flow->head_len);
+	advance(span, flow->head_len);
 	flow->out_base = span->seq;
 	span->flags &= ~FIRST_ONLY;
 	return 0;

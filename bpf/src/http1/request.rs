@@ -107,6 +107,8 @@ pub struct Requests {
     proven: bool,
     /// The client sends requests before earlier ones are answered: after a gap their answers cannot be told apart.
     pipelined: bool,
+    /// The same, from what may not have been requests.
+    doubted: bool,
     /// The client's acknowledgement in the latest bytes, and where it stood when message boundaries were lost.
     last_ack: Option<u32>,
     /// Two copies of some bytes differed. Which one the server took is unknown, and so is every message boundary since.
@@ -126,6 +128,7 @@ impl Requests {
             regime: if joined { Regime::Anchor } else { Regime::Order },
             proven: !joined,
             pipelined: false,
+            doubted: false,
             last_ack: None,
             conflicting: false,
             ack_at_gap: None,
@@ -173,12 +176,10 @@ impl Requests {
                 let fits = |p: &Pending| p.answer.is_none() && p.anchor == seq && ahead(ack, p.head_end) >= 0;
                 let at = self.pending.iter().position(fits)?;
                 let pending = &self.pending[at];
-                if pending.complete && pending.length_known && ahead(ack, pending.end) > 0 {
+                let behind = pending.complete && pending.length_known && ahead(ack, pending.end) > 0;
+                if self.pipelined || self.doubted || behind {
                     // The server had more than this request: it is no request, or the client does not wait.
                     self.start_over(ledger);
-                    return None;
-                }
-                if self.pipelined {
                     return None;
                 }
                 // What stands before it got an answer that was not captured, or an unknown one.
@@ -208,6 +209,16 @@ impl Requests {
         ledger.drop_exchanges(Drop::Unpaired, (waiting + partial) as u64);
         self.pending.retain(|p| p.answer.is_some());
         self.state = State::Resync;
+        self.doubted = false;
+    }
+
+    /// There are signs that the client does not wait for answers. What was taken for requests
+    /// since order was lost may be none, so the signs are forgotten with them.
+    fn suspect_pipelining(&mut self) {
+        match self.regime {
+            Regime::Order => self.pipelined = true,
+            Regime::Anchor => self.doubted = true,
+        }
     }
 
     /// The oldest request when it and its answer are complete.
@@ -344,7 +355,9 @@ impl Requests {
                 }
                 ledger.captured += 1;
                 // Not just unanswered: the answer may be lost. The client had received nothing since it sent the other.
-                self.pipelined |= self.pending.iter().any(|p| p.answer.is_none() && p.anchor == origin.ack);
+                if self.pending.iter().any(|p| p.answer.is_none() && p.anchor == origin.ack) {
+                    self.suspect_pipelining();
+                }
                 self.state = State::Head(PartialHead { bytes: Vec::new(), seq, origin });
                 0
             }
@@ -419,7 +432,9 @@ impl Sink for Requests {
         if matches!(self.state, State::Resync) && packet_start && begins_request(bytes) {
             self.state = State::Start;
             // Nothing came from the server since the lost bytes: what was asked in them is not answered yet.
-            self.pipelined |= self.ack_at_gap == Some(origin.ack);
+            if self.ack_at_gap == Some(origin.ack) {
+                self.suspect_pipelining();
+            }
         }
         self.last_ack = Some(origin.ack);
         let mut rest = bytes;
