@@ -84,9 +84,9 @@ const retried: { title: string; reply: Reply; said: RegExp; timeoutMs?: number }
     said: /status 500\. See the processor's log/,
   },
   {
-    title: 'a certificate that is not allowed (403)',
+    title: 'a name that is not allowed (403)',
     reply: status(403),
-    said: /status 403\. Have the processor's CA issue this agent's certificate/,
+    said: /status 403\. Write the name of this agent's certificate \(processor\.cert\) in ingest\.agents/,
   },
   {
     title: 'another server (404)',

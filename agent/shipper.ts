@@ -5,7 +5,7 @@ import { backoffMs, parseRetryAfter } from './backoff.ts';
 import type { Log } from './log.ts';
 import type { Answer, Poster } from './post.ts';
 import type { Deliver, Outcome } from './pump.ts';
-import { type Trouble, troubleOfAnswer, troubleOfError } from './trouble.ts';
+import { reasonIn, type Trouble, troubleOfAnswer, troubleOfError } from './trouble.ts';
 
 export interface Shipper {
   deliver: Deliver;
@@ -59,7 +59,7 @@ export function createShipper({
     counts.refused++;
     trouble = undefined;
     log.error(
-      `${batch.exchanges} exchanges are lost: the processor refused batch ${batch.id} with status ${status} (${text || 'no reason given'}). Run agent and processor of one version`,
+      `${batch.exchanges} exchanges are lost: the processor refused batch ${batch.id} with status ${status} (${reasonIn(text) || 'no reason given'}). Run agent and processor of one version`,
     );
     return { dropped: 'rejected' };
   };

@@ -10,6 +10,9 @@ export interface Trouble {
 const trustRemedy = "Write the CA that issued the processor's certificate in processor.ca";
 const ownRemedy =
   "Have the processor's CA issue this agent's certificate (processor.cert), for client authentication";
+// The certificate is good, for the connection came about.
+const nameRemedy =
+  "Write the name of this agent's certificate (processor.cert) in ingest.agents of the processor, or take a certificate with a name that is there";
 
 /** Codes of node:net, node:dns, node:tls and OpenSSL alerts. */
 const remedies: Record<string, string> = {
@@ -21,7 +24,6 @@ const remedies: Record<string, string> = {
   ETIMEDOUT: 'Check the firewall, and whether the processor is overloaded',
   // A TLS 1.3 server checks the client after its own handshake has ended: being refused then looks like this.
   ECONNRESET: `If it stays so, the processor does not accept this agent's certificate. ${ownRemedy}`,
-  EPIPE: `If it stays so, the processor does not accept this agent's certificate. ${ownRemedy}`,
   EPROTO: 'Check that processor.url is the mTLS port of the processor, with TLS 1.3',
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: trustRemedy,
   UNABLE_TO_GET_ISSUER_CERT: trustRemedy,
@@ -44,25 +46,38 @@ const alertAboutUs =
   /^ERR_SSL_(?:TLSV1|TLSV13|SSLV3)_ALERT_(?:.*CERTIFICATE.*|UNKNOWN_CA|ACCESS_DENIED|HANDSHAKE_FAILURE)$/;
 
 export function troubleOfError(error: NodeJS.ErrnoException, url: string): Trouble {
-  const kind = error.code ?? error.name;
+  const code = error.code ?? error.name;
+  // Which of the two it is, is chance.
+  const kind = code === 'EPIPE' ? 'ECONNRESET' : code;
   const remedy =
     remedies[kind] ?? (alertAboutUs.test(kind) ? ownRemedy : 'Check processor.url and its certificates');
   return { kind, sentence: `deliver to ${url}: ${causeOf(error)}. ${remedy}` };
 }
 
 export function troubleOfAnswer({ status, text }: Answer, url: string): Trouble {
-  const said = text === '' ? '' : ` (${text})`;
+  const said = text === '' ? '' : ` (${reasonIn(text)})`;
   return {
     kind: `status ${status}`,
     sentence: `deliver to ${url}: status ${status}${said}. ${statusRemedy(status)}`,
   };
 }
 
+/** The sentence in a refusal of our processor, `{"error": {message, detail?}}`; any other text as it is. */
+export function reasonIn(text: string): string {
+  try {
+    const { message, detail } = (JSON.parse(text) as { error: { message: string; detail?: string } }).error;
+    return [message, detail].filter((part) => part !== undefined).join(': ');
+  } catch {
+    return text;
+  }
+}
+
 function statusRemedy(status: number): string {
   if (status === 429 || status === 503) {
     return 'The processor takes no more just now; batches wait here. If it stays so, give it more processors or disk';
   }
-  if (status === 401 || status === 403) return ownRemedy;
+  if (status === 403) return nameRemedy;
+  if (status === 401) return ownRemedy;
   if (status >= 300 && status < 400)
     return 'Redirects are not followed. Write the last address in processor.url';
   if (status >= 500) return "See the processor's log";

@@ -113,9 +113,7 @@ async function start(config: Config): Promise<void> {
     onStoreUnavailable: onStoreError,
     onInternal,
   });
-  const ingestServer = createIngestServer(ingestApp, certificates.current(), (error, address) =>
-    warnSeldom(`refused a connection of ${address}: ${error.message}`),
-  );
+  const ingestServer = createIngestServer(ingestApp, certificates.current(), warnSeldom);
   const apiServer = createServer(createApi({ store, stats: store.stats, token: api.token, onInternal }));
   const inTheWay = () => [
     ...(stopping ? ['it is stopping'] : []),

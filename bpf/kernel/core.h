@@ -20,13 +20,14 @@ typedef __u16 __sum16;
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PROG_ARRAY = 3,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 enum { BPF_ANY = 0 };
 enum { BPF_F_MMAPABLE = 1U << 10 };
-enum { BPF_RB_NO_WAKEUP = 1ULL << 0 };
+enum { BPF_RB_NO_WAKEUP = 1ULL << 0, BPF_RB_AVAIL_DATA = 0 };
 
 /* UAPI program context; the verifier rewrites the accesses, the offsets are ABI. */
 struct __sk_buff {

@@ -25,13 +25,26 @@ char LICENSE[] SEC("license") = "GPL";
 /* Raised by user space whenever `targets` changed: flows look their target up again. */
 volatile __u32 generation = 1;
 
+const volatile __u32 ring_bytes = 8 << 20;
+
 enum { MAX_FLOWS = 65536, MAX_TARGETS = 4096, MAX_CGROUP_DEPTH = 16 };
 enum { HEAD_SHORT = 512, HEAD_SCAN = 2048, HEAD_LINES = 64, CHUNK_STEPS = 256, MAX_PIECES = 40 };
+enum { RAW_WINDOW = 2 << 20 };
+enum { MAX_AGAIN = 30 }; /* the kernel allows 33 tail calls */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 8 << 20);
 } ring SEC(".maps");
+
+/* Answers to pipelined requests share packets: the egress program calls itself for each further one.
+ * A loop around the walk would multiply what the verifier has to check. key: 0 */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} again SEC(".maps");
 
 /* key: enum counter */
 struct {
@@ -93,7 +106,16 @@ enum chunk_state {
 	CS_END,
 	CS_LOST,
 };
-enum { FF_IN_FIN = 1, FF_OUT_FIN = 2, FF_BODY_START = 4, FF_ANCHORED = 8, FF_RESYNC = 16, FF_JOINED = 32 };
+enum {
+	FF_IN_FIN = 1,
+	FF_OUT_FIN = 2,
+	FF_BODY_START = 4,
+	FF_ANCHORED = 8,
+	FF_RESYNC = 16,
+	FF_JOINED = 32,
+	FF_HEAD = 64,       /* the first request sent at the anchor was HEAD */
+	FF_AGAIN = 128,     /* this packet holds another message at span_off: the program calls itself */
+};
 
 struct flow {
 	__u64 id;
@@ -106,7 +128,9 @@ struct flow {
 	__u32 anchor;       /* the client's ACK when it last sent what looks like a request */
 	__u32 span_off, span_seq, span_len; /* see forget */
 	__u32 head_len;     /* of the head just copied */
-	__u8 class, out_mode, chunk_state, chunk_digits, flags;
+	__u32 raw_from;     /* the packet in which OM_RAW began */
+	__u16 requests, responses; /* packets that begin with one; heads */
+	__u8 class, out_mode, chunk_state, chunk_digits, flags, again, head_answer, method_known, interim;
 };
 
 /* LRU: a host with more connections than this forgets the idle ones, which join late. */
@@ -390,11 +414,13 @@ static __always_inline void frame_body(const __u8 *p, const struct scan *head, s
 {
 	__u8 hundreds = p[9];
 
-	flow->flags |= FF_BODY_START;
+	flow->interim = hundreds == '1';
+	if (!flow->method_known)
+		flow->flags |= FF_BODY_START;
 	if (hundreds == '1' && p[10] == '0' && p[11] == '1') {
 		flow->class = FC_TUNNEL;
 	} else if (hundreds == '1' || (hundreds == '2' && p[10] == '0' && p[11] == '4') ||
-		   (hundreds == '3' && p[10] == '0' && p[11] == '4')) {
+		   (hundreds == '3' && p[10] == '0' && p[11] == '4') || flow->head_answer) {
 		flow->out_mode = OM_HEAD;
 	} else if (head->encodings) {
 		if (head->encodings == 1 && !head->lengths && is_chunked(p, head->encoding_at, mask)) {
@@ -492,6 +518,13 @@ static __noinline int walk_head(struct __sk_buff *skb, const struct flow_key *ke
 		flow->flags &= ~FF_RESYNC;
 		flow->out_base = span->seq;
 	}
+	/*
+	 * With one request outstanding, whose answer begins where the client's ACK stood, the method is
+	 * known. User space checks that against its own framing.
+	 */
+	flow->method_known = flow->flags & FF_ANCHORED && flow->anchor == span->seq &&
+			     (__u16)(flow->requests - flow->responses) == 1;
+	flow->head_answer = flow->method_known && flow->flags & FF_HEAD;
 	look = LOOK_AT_HEAD(HEAD_SHORT);
 	if (look == LOOK_NO_END && span->len > HEAD_SHORT)
 		look = LOOK_AT_HEAD(HEAD_SCAN);
@@ -507,6 +540,8 @@ static __noinline int walk_head(struct __sk_buff *skb, const struct flow_key *ke
 		advance(span, span->len);
 		return 0;
 	}
+	if (!flow->interim)
+		flow->responses++;
 	count(N_RECORDS, 1);
 	count(N_COPIED, flow->head_len);
 	advance(span, flow->head_len);
@@ -634,13 +669,12 @@ static __always_inline void forget(struct flow *flow, struct span *span)
 	span->len = *(volatile __u32 *)&flow->span_len;
 }
 
-static __noinline int egress(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow, struct span *span)
+/* Finds the place of this packet in the stream; 0: nothing in it is to be walked. */
+static __noinline int place(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow, struct span *span)
 {
 	struct control *control;
 	__u32 behind;
 
-	if (flow->class != FC_HTTP1)
-		return 0;
 	control = control_of(flow);
 	if (control && control->flags & CT_IGNORE) {
 		flow->class = FC_TUNNEL;
@@ -652,6 +686,8 @@ static __noinline int egress(struct __sk_buff *skb, const struct flow_key *key, 
 		flow->out_next = span->seq;
 		flow->out_mode = OM_HEAD;
 		flow->flags = (flow->flags & ~FF_BODY_START) | FF_RESYNC;
+		/* How many are outstanding is not known any more. */
+		flow->requests = flow->responses + 2;
 	}
 	behind = flow->out_next - span->seq;
 	if ((__s32)behind < 0) {
@@ -670,13 +706,49 @@ static __noinline int egress(struct __sk_buff *skb, const struct flow_key *key, 
 			return 0;
 	}
 	flow->out_next = span->seq + span->len;
+	if (flow->out_mode != OM_RAW)
+		flow->raw_from = span->seq;
+	if (flow->out_mode == OM_RAW && control && control->flags & CT_OUT_RESYNC) {
+		flow->out_mode = OM_RESYNC;
+		return 0;
+	}
 	if (flow->out_mode == OM_RAW && control && control->flags & CT_OUT_HEAD) {
-		__u32 ahead = control->out_at - span->seq;
+		__s32 ahead = control->out_at - span->seq;
 
-		if (ahead == 0) {
-			flow->out_mode = OM_HEAD;
+		/* Behind: told too late, the next boundary will do. */
+		if (ahead >= 0) {
+			flow->out_mode = ahead ? OM_BODY : OM_HEAD;
+			flow->out_left = ahead;
 			flow->flags &= ~FF_BODY_START;
 		}
+	}
+	flow->again = 0;
+	return 1;
+}
+
+/* Bytes handed over whole that user space has not looked at yet. */
+static __always_inline __s32 raw_ahead(struct flow *flow, struct span *span)
+{
+	struct control *control = control_of(flow);
+	__u32 from = flow->raw_from;
+
+	if (control && control->flags & CT_RAW_SEEN && (__s32)(control->raw_seen - from) > 0)
+		from = control->raw_seen;
+	return span->seq - from;
+}
+
+static __noinline int egress(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow, struct span *span)
+{
+	if (flow->class != FC_HTTP1)
+		return 0;
+	if (flow->flags & FF_AGAIN) {
+		flow->flags &= ~FF_AGAIN;
+		span->off = flow->span_off;
+		span->seq = flow->span_seq;
+		span->len = flow->span_len;
+		span->flags &= ~R_PACKET;
+	} else if (!place(skb, key, flow, span)) {
+		return 0;
 	}
 	forget(flow, span);
 	walk_body(skb, flow, span);
@@ -694,9 +766,25 @@ static __noinline int egress(struct __sk_buff *skb, const struct flow_key *key, 
 		advance(span, span->len);
 		return 0;
 	}
-	/* More in this packet than one message (pipelining), or not understood: user space frames. */
 	if (flow->class == FC_TUNNEL)
 		return 0;
+	if (flow->out_mode == OM_HEAD && flow->again < MAX_AGAIN) {
+		flow->again++;
+		flow->flags |= FF_AGAIN;
+		return 0;
+	}
+	/* Not understood, or more messages in this packet than can be walked: user space frames. */
+	if (raw_ahead(flow, span) > RAW_WINDOW || bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > ring_bytes / 2) {
+		/*
+		 * One download must not take the room of all others. Its place is kept: user space
+		 * may know by now where the next head begins.
+		 */
+		count(N_L_UNFRAMED, span->len);
+		advance(span, span->len);
+		flow->out_base = span->seq;
+		flow->out_mode = OM_RAW;
+		return 0;
+	}
 	if (flow->out_mode == OM_HEAD)
 		span->flags |= R_HEAD;
 	flow->out_mode = OM_RAW;
@@ -754,9 +842,11 @@ static __noinline int ingress(struct __sk_buff *skb, const struct flow_key *key,
 	} else if (flow->class == FC_JOINED && begins_request(word)) {
 		flow->class = FC_HTTP1;
 	}
-	if (flow->class == FC_HTTP1 && begins_request(word)) {
+	if (flow->class == FC_HTTP1 && begins_request(word))
+		flow->requests++;
+	if (flow->class == FC_HTTP1 && begins_request(word) && !(flow->flags & FF_ANCHORED && flow->anchor == span->ack)) {
 		flow->anchor = span->ack;
-		flow->flags |= FF_ANCHORED;
+		flow->flags = (flow->flags & ~FF_HEAD) | FF_ANCHORED | ((__u32)word == 0x44414548 ? FF_HEAD : 0);
 	}
 	/* FC_NEW: the first segment is still missing; user space puts them in order. */
 	if (flow->class != FC_HTTP1 && flow->class != FC_NEW)
@@ -876,9 +966,16 @@ static __always_inline int segment(struct __sk_buff *skb, struct flow_key *key, 
 	__u8 tcp_flags = span->tcp_flags;
 	struct flow *flow;
 
-	count(N_SEEN, span->len);
 	key->cgroup = bpf_skb_cgroup_id(skb);
 	flow = bpf_map_lookup_elem(&flows, key);
+	if (out && flow && flow->flags & FF_AGAIN) {
+		if (flow->span_seq - span->seq < span->len)
+			goto walk;
+		/* Of an earlier packet: the call did not happen. */
+		flow->flags &= ~FF_AGAIN;
+		flow->out_mode = OM_RESYNC;
+	}
+	count(N_SEEN, span->len);
 	if (!flow || (tcp_flags & TCP_SYN && !(tcp_flags & TCP_ACK) && flow->in_isn != span->seq)) {
 		if (tcp_flags & (TCP_RST | TCP_FIN) && !span->len)
 			return 1;
@@ -902,6 +999,7 @@ static __always_inline int segment(struct __sk_buff *skb, struct flow_key *key, 
 			flow->out_base = span->seq;
 		}
 	}
+walk:
 	if (span->len) {
 		span->flags |= R_PACKET;
 		if (out) {
@@ -911,6 +1009,8 @@ static __always_inline int segment(struct __sk_buff *skb, struct flow_key *key, 
 				count_connection(flow->target, CONN_OTHER);
 			}
 			egress(skb, key, flow, span);
+			if (flow->flags & FF_AGAIN)
+				return 2;
 		} else {
 			ingress(skb, key, flow, span);
 		}
@@ -1014,5 +1114,7 @@ int podmirror_in(struct __sk_buff *skb)
 SEC("cgroup_skb/egress")
 int podmirror_out(struct __sk_buff *skb)
 {
-	return packet(skb, 1);
+	if (packet(skb, 1) == 2)
+		bpf_tail_call(skb, &again, 0);
+	return 1;
 }

@@ -46,7 +46,9 @@ _Static_assert(__builtin_offsetof(struct record, cut) == 88, "src/record.rs");
 enum {
 	CT_IGNORE = 1 << 0,      /* nobody reads this connection any more */
 	CT_IN_SKIP = 1 << 1,     /* request bytes before in_skip are not wanted (body over the cap) */
-	CT_OUT_HEAD = 1 << 2,    /* a response head begins at out_at */
+	CT_OUT_HEAD = 1 << 2,    /* a response head begins at out_at, and nothing before it is wanted */
+	CT_OUT_RESYNC = 1 << 3,  /* user space lost its place in what is handed over whole */
+	CT_RAW_SEEN = 1 << 4,    /* what is handed over whole was read up to raw_seen */
 };
 
 /* One slot of the mmap-ed array `controls`; user space writes, the kernel reads. */
@@ -55,7 +57,7 @@ struct control {
 	__u32 flags;
 	__u32 in_skip;
 	__u32 out_at;
-	__u32 pad0;
+	__u32 raw_seen;
 };
 _Static_assert(sizeof(struct control) == 24, "src/control.rs writes this layout");
 #define CONTROL_SLOTS 65536
@@ -79,6 +81,7 @@ enum counter {
 	N_L_TOO_LARGE,           /* packet over 640 KiB */
 	N_L_FLOWS,               /* no room in the flow map */
 	N_L_OUT_OF_PLACE,        /* out: the kernel lost its place in the response stream */
+	N_L_UNFRAMED,            /* out: handed over whole faster than user space reads; mostly bodies */
 	/* not bytes */
 	N_RECORDS,               /* records submitted */
 	N_L_ENDS,                /* FIN or RST records that found the ring full */

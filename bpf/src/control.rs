@@ -12,6 +12,8 @@ const SLOTS: usize = 65536;
 const IGNORE: u32 = 1 << 0;
 const IN_SKIP: u32 = 1 << 1;
 const OUT_HEAD: u32 = 1 << 2;
+const OUT_RESYNC: u32 = 1 << 3;
+const RAW_SEEN: u32 = 1 << 4;
 
 #[repr(C)]
 struct Control {
@@ -19,7 +21,7 @@ struct Control {
     flags: AtomicU32,
     in_skip: AtomicU32,
     out_at: AtomicU32,
-    pad0: AtomicU32,
+    raw_seen: AtomicU32,
 }
 
 const _: () = assert!(size_of::<Control>() == 24);
@@ -67,7 +69,14 @@ impl Controls {
         }
         if let Some(seq) = wish.out_head {
             slot.out_at.store(seq, Ordering::Release);
-            flags |= OUT_HEAD;
+            flags = (flags | OUT_HEAD) & !OUT_RESYNC;
+        }
+        if wish.out_resync {
+            flags = (flags | OUT_RESYNC) & !OUT_HEAD;
+        }
+        if let Some(seq) = wish.raw_seen {
+            slot.raw_seen.store(seq, Ordering::Release);
+            flags |= RAW_SEEN;
         }
         slot.flags.store(flags, Ordering::Release);
         slot.flow_id.store(flow_id, Ordering::Release);

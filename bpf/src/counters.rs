@@ -15,8 +15,8 @@ const ELIDED: [(usize, &str); 8] = [
     (8, "joined_late"),
     (9, "released"),
 ];
-const LOST: [(usize, &str); 5] =
-    [(10, "ring_full"), (11, "load"), (12, "too_large"), (13, "flow_map"), (14, "out_of_place")];
+const LOST: [(usize, &str); 6] =
+    [(10, "ring_full"), (11, "load"), (12, "too_large"), (13, "flow_map"), (14, "out_of_place"), (15, "unframed")];
 
 /// One reading, summed over the processors.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

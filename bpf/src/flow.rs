@@ -28,6 +28,8 @@ pub struct Wish {
     pub ignore: bool,
     pub in_skip: Option<u32>,
     pub out_head: Option<u32>,
+    pub out_resync: bool,
+    pub raw_seen: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -84,6 +86,8 @@ impl Flow {
                 self.responses.push(record, &mut self.requests, ledger);
                 if record.has(record::RAW) {
                     wish.out_head = self.responses.boundary();
+                    wish.raw_seen = Some(record.seq.wrapping_add(record.payload.len() as u32));
+                    wish.out_resync = self.responses.is_lost();
                 }
             }
         } else if !record.payload.is_empty() {

@@ -128,6 +128,7 @@ impl Inbound {
         let ack = self.fin.filter(|fin| ahead(ack, *fin) > 0).unwrap_or(ack);
         let mut jump = ahead(ack, self.next);
         while jump > 0 && jump <= WINDOW_BYTES {
+            self.skip(ack, sink, ledger);
             let to = match self.held.front() {
                 Some(held) if ahead(held.seq, ack) < 0 => held.seq,
                 _ => ack,

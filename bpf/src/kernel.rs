@@ -2,7 +2,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::mem::MaybeUninit;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::PathBuf;
 use std::sync::Mutex;
 
@@ -65,7 +65,15 @@ impl<'a> Kernel<'a> {
         }
         let mut open = PlaintextSkelBuilder::default().open(storage).map_err(load_error)?;
         open.maps.ring.set_max_entries(ring_bytes).map_err(load_error)?;
+        if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
+            rodata.ring_bytes = ring_bytes;
+        }
         let skel = open.load().map_err(load_error)?;
+        let itself = skel.progs.podmirror_out.as_fd().as_raw_fd().to_ne_bytes();
+        skel.maps
+            .again
+            .update(&0u32.to_ne_bytes(), &itself, MapFlags::ANY)
+            .map_err(|e| CaptureError::internal("let the egress program call itself", e))?;
         let controls = Controls::map(&skel.maps.controls)?;
         Ok(Self { skel, links: BTreeMap::new(), controls, generation: 1, lost_ends_seen: 0 })
     }

@@ -2,6 +2,7 @@
 import { createServer, type Server } from 'node:https';
 import type { Express } from 'express';
 import type { CertificatePair } from '../../certs/source.ts';
+import { handshakeSentence } from './handshake.ts';
 
 // Agents keep connections and may be quiet for a while; stay above the 90 s that proxies and the API server use.
 const keepAliveTimeoutMs = 120_000;
@@ -13,7 +14,7 @@ const maxConnections = 256;
 export function createIngestServer(
   app: Express,
   { cert, key, ca }: CertificatePair,
-  onTlsError: (error: Error, clientAddress: string) => void,
+  onRefused: (sentence: string) => void,
 ): Server {
   const server = createServer(
     {
@@ -30,7 +31,7 @@ export function createIngestServer(
     app,
   );
   server.maxConnections = maxConnections;
-  server.on('tlsClientError', (error, socket) => onTlsError(error, socket.remoteAddress ?? 'unknown'));
+  server.on('tlsClientError', (error, socket) => onRefused(handshakeSentence(error, socket)));
   return server;
 }
 

@@ -146,6 +146,11 @@ impl Requests {
         if self.next_sequence == 0 { Discard::NotHttp } else { Discard::Ignored }
     }
 
+    /// Answers are matched by their order, so the method that each answers is known.
+    pub fn in_order(&self) -> bool {
+        self.regime == Regime::Order
+    }
+
     /// From here on responses are matched by acknowledgement.
     pub fn lose_order(&mut self) {
         self.regime = Regime::Anchor;

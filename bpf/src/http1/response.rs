@@ -44,9 +44,20 @@ impl Responses {
         Self { state, next, head_seq: next, head_ack: 0, interim: false, allowlist, tunnel: false }
     }
 
-    /// Where the next response begins, when that is known now.
+    /// Where the next response begins, when that is known and worth telling the kernel.
     pub fn boundary(&self) -> Option<u32> {
-        matches!(&self.state, State::Head(bytes) if bytes.is_empty()).then_some(self.next)
+        const WORTH_BYTES: u64 = 16 << 10;
+        match &self.state {
+            State::Head(bytes) if bytes.is_empty() => Some(self.next),
+            // Sequence comparisons hold for 2 GiB.
+            State::Length(left) if (WORTH_BYTES..1 << 30).contains(left) => Some(self.next.wrapping_add(*left as u32)),
+            _ => None,
+        }
+    }
+
+    /// What comes cannot be read before the kernel says where a head begins.
+    pub fn is_lost(&self) -> bool {
+        matches!(self.state, State::Lost)
     }
 
     pub fn push(&mut self, record: &Record, requests: &mut Requests, ledger: &mut Ledger) {
@@ -91,6 +102,12 @@ impl Responses {
     /// Fits what the kernel left out before this record to what was expected.
     fn place(&mut self, record: &Record, requests: &mut Requests) {
         let elided = record.seq.wrapping_sub(record.base);
+        let at_end = matches!(self.state, State::Length(left) if record.seq.wrapping_sub(self.next) == left as u32);
+        if record.has(record::HEAD) && at_end {
+            // Whether left out or lost: it was body, and nothing else.
+            self.state = State::Head(Vec::new());
+            return;
+        }
         if record.base != self.next {
             // A record was lost: responses in it are unknown.
             let state = if record.has(record::HEAD) { State::Head(Vec::new()) } else { State::Lost };
@@ -100,6 +117,10 @@ impl Responses {
             if elided != 0 {
                 self.break_off(requests, State::Lost);
             }
+            return;
+        }
+        if elided == 0 && matches!(self.state, State::Length(_) | State::Chunked(_)) && requests.in_order() {
+            // Nothing is left out, and the method is known here for sure: the kernel took a GET for a HEAD.
             return;
         }
         let agrees = match &self.state {
