@@ -59,6 +59,7 @@ pub type Storage = MaybeUninit<OpenObject>;
 
 impl<'a> Kernel<'a> {
     pub fn load(storage: &'a mut Storage, ring_bytes: u32) -> Result<Self, CaptureError> {
+        check_capabilities()?;
         libbpf_rs::set_print(Some((PrintLevel::Warn, remember)));
         if let Ok(mut said) = LIBBPF_SAYS.lock() {
             said.clear();
@@ -193,17 +194,22 @@ fn attach_error(path: &std::path::Path, cause: &libbpf_rs::Error) -> CaptureErro
     CaptureError::internal(&context, cause)
 }
 
-fn load_error(cause: libbpf_rs::Error) -> CaptureError {
+/// Asked beforehand: a kernel may load the programs and refuse to attach them.
+fn check_capabilities() -> Result<(), CaptureError> {
     let missing = missing_capabilities(&fs::read_to_string("/proc/self/status").unwrap_or_default());
-    if !missing.is_empty() {
-        return CaptureError::new(
-            Code::NoCapability,
-            format!(
-                "load the BPF programs: {cause}. This process lacks {}. Run it as root, or grant them (systemd AmbientCapabilities=, Kubernetes securityContext.capabilities.add)",
-                missing.join(", ")
-            ),
-        );
+    if missing.is_empty() {
+        return Ok(());
     }
+    Err(CaptureError::new(
+        Code::NoCapability,
+        format!(
+            "load the BPF programs: not permitted. This process lacks {}. Run it as root, or grant them (systemd AmbientCapabilities=, Kubernetes securityContext.capabilities.add)",
+            missing.join(", ")
+        ),
+    ))
+}
+
+fn load_error(cause: libbpf_rs::Error) -> CaptureError {
     let said = LIBBPF_SAYS.lock().map(|s| s.clone()).unwrap_or_default();
     let last: Vec<&str> = said.lines().filter(|l| !l.trim().is_empty()).collect();
     let last = last[last.len().saturating_sub(6)..].join(" | ");

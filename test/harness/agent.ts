@@ -26,7 +26,12 @@ export async function startAgent({ core, ...target }: AgentOptions): Promise<Age
   const config = writeAgentConfig({ ...target, healthPort, metricsPort });
   const service = await startService({
     name: 'agent',
-    args: ['agent/main.ts', '--config', config, ...(target.processorPort === null ? ['--print'] : [])],
+    args: [
+      'agent/podmirror-agent',
+      '--config',
+      config,
+      ...(target.processorPort === null ? ['--print'] : []),
+    ],
     ready: async () => (await fetch(`http://127.0.0.1:${healthPort}/ready`)).ok,
     ...(core !== undefined && { core }),
   });

@@ -1,5 +1,6 @@
 /** One of our services as a process of its own, as its users start it. */
 import { spawn } from 'node:child_process';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { killAtExit } from './last-resort.ts';
 import { until } from './until.ts';
@@ -30,9 +31,10 @@ const OUTPUT_KEPT = 64_000;
 
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { name, args, ready, readyTimeoutMs = 15_000, core } = options;
-  const node = [process.execPath, ...args];
-  const [command = '', ...rest] = core === undefined ? node : ['taskset', '-c', String(core), ...node];
-  const child = spawn(command, rest, { cwd: REPOSITORY, stdio: ['ignore', 'pipe', 'pipe'] });
+  const program = args[0].endsWith('.ts') ? [process.execPath, ...args] : args;
+  const [command = '', ...rest] = core === undefined ? program : ['taskset', '-c', String(core), ...program];
+  const env = { ...process.env, PATH: `${dirname(process.execPath)}:${process.env.PATH}` };
+  const child = spawn(command, rest, { cwd: REPOSITORY, env, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {

@@ -2,9 +2,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
+import { stringify } from 'yaml';
 import { type AgentProgram, openAgent, runAgent } from '../harness/agent-program.ts';
 import { buildBpfPrograms } from '../harness/bpf-programs.ts';
 import { assertClosed, openCgroup, openNginx } from '../harness/capture.ts';
+import { belowMount } from '../harness/cgroup.ts';
 import { compare, describeDifference, isEmpty } from '../harness/compare.ts';
 import { temporaryDirectory } from '../harness/directory.ts';
 import { factOfSent, factsOfLog } from '../harness/facts.ts';
@@ -20,6 +22,7 @@ import { until } from '../harness/until.ts';
 const MIXED_REQUESTS = 800;
 const SEED = 11;
 const STACK = /\n\s+at /;
+const ANY_PORTS = { health: '127.0.0.1:0', metrics: '127.0.0.1:0' };
 
 async function nginxInCgroup(t: ExecutionContext) {
   const cgroup = openCgroup(t);
@@ -140,7 +143,7 @@ for (const { title, wrapper, lacks } of [
     const { cgroup } = await nginxInCgroup(t);
     // One that other users may read.
     const config = join(temporaryDirectory(t, 0o755), 'podmirror.yaml');
-    writeFileSync(config, targetOnly(cgroup.path));
+    writeFileSync(config, stringify({ targets: [{ cgroup: belowMount(cgroup.path) }], listen: ANY_PORTS }));
     const agent = runAgent(t, config, { print: true, wrapper });
     await until(() => !agent.running(), { timeoutMs: 5000 });
     t.false(agent.running(), `it runs on:\n${agent.stderr()}`);
@@ -152,9 +155,6 @@ for (const { title, wrapper, lacks } of [
     t.is(agent.stdout(), '');
   });
 }
-
-const targetOnly = (cgroup: string) =>
-  `targets: [{cgroup: "${cgroup.replace(/^\/sys\/fs\/cgroup(\/unified)?/, '')}"}]\nlisten: {health: "127.0.0.1:0", metrics: "127.0.0.1:0"}\n`;
 
 for (const { title, mistake, message } of [
   {
