@@ -83,7 +83,6 @@ enum counter {
 	N_L_OUT_OF_PLACE,        /* out: the kernel lost its place in the response stream */
 	N_L_UNFRAMED,            /* out: handed over whole faster than user space reads; mostly bodies */
 	/* not bytes */
-	N_RECORDS,               /* records submitted */
 	N_L_ENDS,                /* FIN or RST records that found the ring full */
 	N_UNREADABLE,            /* packets with no readable IP or TCP header */
 	N_COUNTERS = 24,
