@@ -69,9 +69,10 @@ $(STATE)/apt: Makefile
 	fi
 	@touch $@
 
+# Not `npm ci`: the lock file lacks the platforms of optional packages that the registry at hand did not have.
 # npm's package "node" carries Node 24; the one that installs it may be older.
 node_modules: package.json package-lock.json $(STATE)/apt
-	@npm ci --no-fund --no-audit --loglevel=error
+	@npm install --no-save --no-fund --no-audit --loglevel=error
 	@touch $@
 
 bpf/podmirror.node: $(RUST_SOURCES) | $(STATE)/apt
