@@ -8,6 +8,10 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/podmirror
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 export NODE_COMPILE_CACHE ?= $(CACHE)/node
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+# A service may have none; go and npm want one.
+export HOME ?= $(shell getent passwd $$(id -u) | cut -d: -f6)
+# Nothing here goes through a proxy but the package managers.
+export no_proxy := 127.0.0.1,localhost,::1,$(no_proxy)
 
 APT := build-essential ca-certificates clang curl git iproute2 libelf-dev libmodsecurity-dev nginx-light pkg-config procps wrk zlib1g-dev
 STATE := .state
@@ -24,13 +28,13 @@ demo: build ## One machine, end to end: nginx mirrored, an attack recorded, the 
 	@node test/demo/demo.ts
 
 .PHONY: certs
-certs: node_modules ## Make development certificates in ./.state/certs
+certs: $(STATE)/npm ## Make development certificates in ./.state/certs
 	@node certs/main.ts $(STATE)/certs --names localhost,127.0.0.1
 
 ##@ Develop
 
 .PHONY: build
-build: $(STATE)/apt node_modules bpf/podmirror.node processor/modsecurity/modsecurity.node $(STATE)/crs ## Install what is missing and build the two native addons
+build: $(STATE)/apt $(STATE)/npm bpf/podmirror.node processor/modsecurity/modsecurity.node crs ## Install what is missing and build the two native addons
 
 .PHONY: check
 check: build ## Types, lint and unit tests: the fast inner loop
@@ -54,6 +58,7 @@ clean: ## Remove what was built or installed into the tree (the cache in $(CACHE
 
 ##@ Parts
 
+# Debian starts and enables a server that it installs; here only the program is wanted.
 $(STATE)/apt: Makefile
 	@mkdir -p $(STATE)
 	@missing=$$(for p in $(APT); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
@@ -64,14 +69,16 @@ $(STATE)/apt: Makefile
 		[ "$$(id -u)" = 0 ] || { echo "missing Debian packages: apt-get install" $$missing; exit 1; }; \
 		echo "installing" $$missing; \
 		apt-get update -q >$(STATE)/apt.log 2>&1 || true; \
+		[ -e /usr/sbin/policy-rc.d ] || { printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d; trap 'rm -f /usr/sbin/policy-rc.d' EXIT; }; \
 		DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing >>$(STATE)/apt.log 2>&1 \
 			|| { tail -n 20 $(STATE)/apt.log; echo "apt-get could not install" $$missing; exit 1; }; \
+		case "$$missing" in *nginx*) ! command -v systemctl >/dev/null || systemctl disable nginx >/dev/null 2>&1 || true;; esac; \
 	fi
 	@touch $@
 
 # Not `npm ci`: the lock file lacks the platforms of optional packages that the registry at hand did not have.
 # npm's package "node" carries Node 24; the one that installs it may be older.
-node_modules: package.json package-lock.json $(STATE)/apt
+$(STATE)/npm: package.json package-lock.json $(STATE)/apt
 	@npm install --no-save --no-fund --no-audit --loglevel=error
 	@touch $@
 
@@ -83,6 +90,7 @@ processor/modsecurity/modsecurity.node: $(RUST_SOURCES) | $(STATE)/apt
 	@cargo build --release --locked -p podmirror-modsecurity
 	@install -m 755 $(CARGO_TARGET_DIR)/release/libpodmirror_modsecurity.so $@
 
-# OWASP CRS, a Go module: downloaded to Go's own cache.
-$(STATE)/crs: $(wildcard processor/rules/crs.sh) | $(STATE)/apt
-	@processor/rules/crs.sh >$@.new && mv $@.new $@
+# OWASP CRS, a Go module, copied to the cache; quick when it is there.
+.PHONY: crs
+crs: | $(STATE)/apt
+	@processor/rules/crs.sh >/dev/null

@@ -133,11 +133,6 @@ for (const { title, wrapper, lacks } of [
   { title: 'no CAP_PERFMON', wrapper: without('perfmon', 'sys_admin'), lacks: 'CAP_PERFMON' },
   // It is asked for as late as at the first attachment.
   { title: 'no CAP_NET_ADMIN', wrapper: without('net_admin', 'sys_admin'), lacks: 'CAP_NET_ADMIN' },
-  {
-    title: 'another user than root',
-    wrapper: ['setpriv', '--reuid=65534', '--clear-groups'],
-    lacks: 'CAP_NET_ADMIN, CAP_PERFMON, CAP_BPF',
-  },
 ]) {
   rootTest(`${title} ends the agent with 69, and it says what is missing and how to grant it`, async (t) => {
     const { cgroup } = await nginxInCgroup(t);
