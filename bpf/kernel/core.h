@@ -37,7 +37,22 @@ struct __sk_buff {
 	__u32 hash, tc_classid, data, data_end, napi_id, family, remote_ip4, local_ip4;
 	__u32 remote_ip6[4], local_ip6[4];
 	__u32 remote_port, local_port;
+	__u32 data_meta;
+	__u64 flow_keys, tstamp;
+	__u32 wire_len, gso_segs;
+	struct bpf_sock *sk;
 };
+struct bpf_sock {
+	__u32 bound_dev_if, family, type, protocol, mark, priority, src_ip4;
+	__u32 src_ip6[4];
+	__u32 src_port;
+	__be16 dst_port;
+	__u16 pad0;
+	__u32 dst_ip4;
+	__u32 dst_ip6[4];
+	__u32 state;
+};
+enum { BPF_TCP_LISTEN = 10 };
 
 /* Wire formats: RFC 791, RFC 8200, RFC 9293. */
 struct ipv4hdr {
@@ -61,7 +76,7 @@ struct tcphdr {
 	__sum16 check;
 	__be16 urg_ptr;
 };
-enum { TCP_FIN = 0x01, TCP_SYN = 0x02, TCP_RST = 0x04, TCP_ACK = 0x10 };
+enum { TCP_FIN = 0x01, TCP_SYN = 0x02, TCP_RST = 0x04, TCP_ACK = 0x10, TCP_URG = 0x20 };
 enum { IPPROTO_HOPOPTS = 0, IPPROTO_TCP = 6, IPPROTO_ROUTING = 43, IPPROTO_DSTOPTS = 60 };
 
 #endif

@@ -106,15 +106,17 @@ enum chunk_state {
 	CS_END,
 	CS_LOST,
 };
-enum {
-	FF_IN_FIN = 1,
-	FF_OUT_FIN = 2,
-	FF_BODY_START = 4,
-	FF_ANCHORED = 8,
-	FF_RESYNC = 16,
-	FF_JOINED = 32,
-	FF_HEAD = 64,       /* the first request sent at the anchor was HEAD */
-	FF_AGAIN = 128,     /* this packet holds another message at span_off: the program calls itself */
+enum { FF_JOINED = 1 }; /* flow.flags, set when the flow is opened */
+enum {                  /* flow.in_flags: ingress runs without the socket's lock, so each side has its own */
+	FI_FIN = 1,
+	FI_ANCHORED = 2,
+	FI_HEAD = 4,    /* the first request sent at the anchor was HEAD */
+};
+enum {                  /* flow.out_flags */
+	FO_FIN = 1,
+	FO_BODY_START = 2,
+	FO_RESYNC = 4,
+	FO_AGAIN = 8,   /* this packet holds another message at span_off: the program calls itself */
 };
 
 struct flow {
@@ -130,7 +132,7 @@ struct flow {
 	__u32 head_len;     /* of the head just copied */
 	__u32 raw_from;     /* the packet in which OM_RAW began */
 	__u16 requests, responses; /* packets that begin with one; heads */
-	__u8 class, out_mode, chunk_state, chunk_digits, flags, again, head_answer, method_known, interim;
+	__u8 class, out_mode, chunk_state, chunk_digits, flags, in_flags, out_flags, again, head_answer, method_known, interim, server_spoke;
 };
 
 /* LRU: a host with more connections than this forgets the idle ones, which join late. */
@@ -167,12 +169,23 @@ static __always_inline void count_connection(__u64 target_id, enum conn_class cl
 		__sync_fetch_and_add(&target->connections[class], 1);
 }
 
-static __always_inline struct control *control_of(struct flow *flow)
+/* Copies what user space asks of this flow; all zero when it asks nothing. */
+static __always_inline void read_control(struct flow *flow, struct control *copy)
 {
 	__u32 slot = (__u32)(flow->id ^ (flow->id >> 16) ^ (flow->id >> 32)) & (CONTROL_SLOTS - 1);
 	struct control *control = bpf_map_lookup_elem(&controls, &slot);
 
-	return control && control->flow_id == flow->id ? control : 0;
+	copy->flags = 0;
+	if (!control || control->flow_id != flow->id)
+		return;
+	copy->in_skip = *(volatile __u32 *)&control->in_skip;
+	copy->out_at = *(volatile __u32 *)&control->out_at;
+	copy->raw_seen = *(volatile __u32 *)&control->raw_seen;
+	copy->in_from = *(volatile __u32 *)&control->in_from;
+	copy->flags = *(volatile __u32 *)&control->flags;
+	/* Another flow may have taken the slot in between. */
+	if (*(volatile __u64 *)&control->flow_id != flow->id)
+		copy->flags = 0;
 }
 
 static __always_inline void fill(struct record *r, const struct flow_key *key, const struct flow *flow,
@@ -293,8 +306,8 @@ static __always_inline void emit_end(const struct flow_key *key, struct flow *fl
 		__u8 one = 1;
 
 		count(N_L_ENDS, 1);
-		/* What ends the connection for user space: see Flow::end. */
-		if (span->flags & R_OUT || span->tcp_flags & TCP_RST) {
+		/* An incoming FIN does not end it, an incoming RST may be forged: only our own. */
+		if (span->flags & R_OUT) {
 			bpf_map_update_elem(&lost_ends, &flow->id, &one, BPF_ANY);
 			__sync_fetch_and_add(&lost_ends_count, 1);
 		}
@@ -436,7 +449,7 @@ static __always_inline void frame_body(const __u8 *p, const struct scan *head, s
 
 	flow->interim = hundreds == '1';
 	if (!flow->method_known)
-		flow->flags |= FF_BODY_START;
+		flow->out_flags |= FO_BODY_START;
 	if (hundreds == '1' && p[10] == '0' && p[11] == '1') {
 		flow->class = FC_TUNNEL;
 	} else if (hundreds == '1' || (hundreds == '2' && p[10] == '0' && p[11] == '4') ||
@@ -532,18 +545,18 @@ static __noinline int walk_head(struct __sk_buff *skb, const struct flow_key *ke
 	enum look look;
 
 	span->flags |= R_HEAD;
-	if (flow->flags & FF_RESYNC) {
+	if (flow->out_flags & FO_RESYNC) {
 		span->flags |= R_RESYNC;
-		flow->flags &= ~FF_RESYNC;
+		flow->out_flags &= ~FO_RESYNC;
 		flow->out_base = span->seq;
 	}
 	/*
 	 * With one request outstanding, whose answer begins where the client's ACK stood, the method is
 	 * known. User space checks that against its own framing.
 	 */
-	flow->method_known = flow->flags & FF_ANCHORED && flow->anchor == span->seq &&
+	flow->method_known = flow->in_flags & FI_ANCHORED && flow->anchor == span->seq &&
 			     (__u16)(flow->requests - flow->responses) == 1;
-	flow->head_answer = flow->method_known && flow->flags & FF_HEAD;
+	flow->head_answer = flow->method_known && flow->in_flags & FI_HEAD;
 	look = LOOK_AT_HEAD(HEAD_SHORT);
 	if (look == LOOK_NO_END && span->len > HEAD_SHORT)
 		look = LOOK_AT_HEAD(HEAD_SCAN);
@@ -637,10 +650,10 @@ static __always_inline void walk_body(struct __sk_buff *skb, struct flow *flow, 
 
 	if (!before || flow->out_mode == OM_HEAD || flow->out_mode >= OM_RAW)
 		return;
-	if (flow->flags & FF_BODY_START) {
+	if (flow->out_flags & FO_BODY_START) {
 		__u64 word = 0;
 
-		flow->flags &= ~FF_BODY_START;
+		flow->out_flags &= ~FO_BODY_START;
 		if (before >= 8 && !bpf_skb_load_bytes(skb, span->off, &word, 8) && is_http1(word)) {
 			flow->out_mode = OM_RAW;
 			return;
@@ -690,20 +703,20 @@ static __always_inline void forget(struct flow *flow, struct span *span)
 /* Finds the place of this packet in the stream; 0: nothing in it is to be walked. */
 static __noinline int place(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow, struct span *span)
 {
-	struct control *control;
+	struct control control = {};
 	__u32 behind;
 
-	control = control_of(flow);
-	if (control && control->flags & CT_IGNORE) {
+	read_control(flow, &control);
+	if (control.flags & CT_IGNORE) {
 		flow->class = FC_TUNNEL;
 		return 0;
 	}
 	if (flow->out_mode == OM_RESYNC) {
-		if (!(flow->flags & FF_ANCHORED) || span->seq != flow->anchor || !begins_response(skb, span))
+		if (!(flow->in_flags & FI_ANCHORED) || span->seq != flow->anchor || !begins_response(skb, span))
 			return 0;
 		flow->out_next = span->seq;
 		flow->out_mode = OM_HEAD;
-		flow->flags = (flow->flags & ~FF_BODY_START) | FF_RESYNC;
+		flow->out_flags = (flow->out_flags & ~FO_BODY_START) | FO_RESYNC;
 		/* How many are outstanding is not known any more. */
 		flow->requests = flow->responses + 2;
 	}
@@ -726,18 +739,18 @@ static __noinline int place(struct __sk_buff *skb, const struct flow_key *key, s
 	flow->out_next = span->seq + span->len;
 	if (flow->out_mode != OM_RAW)
 		flow->raw_from = span->seq;
-	if (flow->out_mode == OM_RAW && control && control->flags & CT_OUT_RESYNC) {
+	if (flow->out_mode == OM_RAW && control.flags & CT_OUT_RESYNC) {
 		flow->out_mode = OM_RESYNC;
 		return 0;
 	}
-	if (flow->out_mode == OM_RAW && control && control->flags & CT_OUT_HEAD) {
-		__s32 ahead = control->out_at - span->seq;
+	if (flow->out_mode == OM_RAW && control.flags & CT_OUT_HEAD) {
+		__s32 ahead = control.out_at - span->seq;
 
 		/* Behind: told too late, the next boundary will do. */
 		if (ahead >= 0) {
 			flow->out_mode = ahead ? OM_BODY : OM_HEAD;
 			flow->out_left = ahead;
-			flow->flags &= ~FF_BODY_START;
+			flow->out_flags &= ~FO_BODY_START;
 		}
 	}
 	flow->again = 0;
@@ -747,20 +760,23 @@ static __noinline int place(struct __sk_buff *skb, const struct flow_key *key, s
 /* Bytes handed over whole that user space has not looked at yet. */
 static __always_inline __s32 raw_ahead(struct flow *flow, struct span *span)
 {
-	struct control *control = control_of(flow);
+	struct control control = {};
 	__u32 from = flow->raw_from;
 
-	if (control && control->flags & CT_RAW_SEEN && (__s32)(control->raw_seen - from) > 0)
-		from = control->raw_seen;
+	read_control(flow, &control);
+	if (control.flags & CT_RAW_SEEN && (__s32)(control.raw_seen - from) > 0)
+		from = control.raw_seen;
 	return span->seq - from;
 }
 
 static __noinline int egress(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow, struct span *span)
 {
+	__u8 again = flow->out_flags & FO_AGAIN;
+
+	flow->out_flags &= ~FO_AGAIN;
 	if (flow->class != FC_HTTP1)
 		return 0;
-	if (flow->flags & FF_AGAIN) {
-		flow->flags &= ~FF_AGAIN;
+	if (again) {
 		span->off = flow->span_off;
 		span->seq = flow->span_seq;
 		span->len = flow->span_len;
@@ -788,7 +804,7 @@ static __noinline int egress(struct __sk_buff *skb, const struct flow_key *key, 
 		return 0;
 	if (flow->out_mode == OM_HEAD && flow->again < MAX_AGAIN) {
 		flow->again++;
-		flow->flags |= FF_AGAIN;
+		flow->out_flags |= FO_AGAIN;
 		return 0;
 	}
 	/* Not understood, or more messages in this packet than can be walked: user space frames. */
@@ -841,10 +857,10 @@ static __always_inline enum conn_class classify(__u64 word, __u32 len)
 
 static __noinline int ingress(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow, struct span *span)
 {
-	struct control *control;
+	struct control control = {};
 	__u64 word = 0;
 
-	if (flow->class == FC_NEW || flow->class == FC_JOINED || flow->class == FC_HTTP1) {
+	if (flow->class != FC_CLIENT && flow->class != FC_TUNNEL) {
 		if (span->len >= 8)
 			bpf_skb_load_bytes(skb, span->off, &word, 8);
 		else if (span->len >= 4)
@@ -857,25 +873,29 @@ static __noinline int ingress(struct __sk_buff *skb, const struct flow_key *key,
 
 		count_connection(flow->target, class);
 		flow->class = class == CONN_HTTP1 ? FC_HTTP1 : FC_OTHER;
+	} else if (flow->class == FC_OTHER && span->seq == flow->in_isn + 1 && !flow->server_spoke && begins_request(word)) {
+		/* The first copy of these bytes was another: not ours to tell which one the server took. */
+		flow->class = FC_HTTP1;
+		span->flags |= R_URGENT;
 	} else if (flow->class == FC_JOINED && begins_request(word)) {
 		flow->class = FC_HTTP1;
 	}
 	if (flow->class == FC_HTTP1 && begins_request(word))
 		flow->requests++;
-	if (flow->class == FC_HTTP1 && begins_request(word) && !(flow->flags & FF_ANCHORED && flow->anchor == span->ack)) {
+	if (flow->class == FC_HTTP1 && begins_request(word) && !(flow->in_flags & FI_ANCHORED && flow->anchor == span->ack)) {
 		flow->anchor = span->ack;
-		flow->flags = (flow->flags & ~FF_HEAD) | FF_ANCHORED | ((__u32)word == 0x44414548 ? FF_HEAD : 0);
+		flow->in_flags = (flow->in_flags & ~FI_HEAD) | FI_ANCHORED | ((__u32)word == 0x44414548 ? FI_HEAD : 0);
 	}
 	/* FC_NEW: the first segment is still missing; user space puts them in order. */
 	if (flow->class != FC_HTTP1 && flow->class != FC_NEW)
 		return 0;
-	control = control_of(flow);
-	if (control && control->flags & CT_IGNORE) {
+	read_control(flow, &control);
+	if (control.flags & CT_IGNORE) {
 		flow->class = FC_TUNNEL;
 		return 0;
 	}
-	if (control && control->flags & CT_IN_SKIP) {
-		__s32 ahead = control->in_skip - span->seq;
+	if (control.flags & CT_IN_SKIP && (__s32)(span->seq - control.in_from) >= 0) {
+		__s32 ahead = control.in_skip - span->seq;
 
 		if (ahead > 0) {
 			__u32 n = (__u32)ahead < span->len ? (__u32)ahead : span->len;
@@ -945,6 +965,7 @@ static __always_inline struct flow *open_flow(struct __sk_buff *skb, const struc
 			flow.in_isn = span->ack - 1;
 		} else {
 			flow.in_isn = span->seq;
+			flow.out_mode = OM_RESYNC; /* until the SYN+ACK */
 		}
 	} else {
 		flow.class = FC_JOINED;
@@ -969,6 +990,8 @@ static __noinline int retarget(struct __sk_buff *skb, const struct flow_key *key
 		flow->out_isn = 0;
 		flow->out_mode = OM_RESYNC;
 		flow->flags = FF_JOINED;
+		flow->in_flags = 0;
+		flow->out_flags = 0;
 		if (flow->class == FC_NEW || flow->class == FC_HTTP1) {
 			flow->class = FC_JOINED;
 			count_connection(flow->target, CONN_JOINED);
@@ -986,23 +1009,37 @@ static __always_inline int segment(struct __sk_buff *skb, struct flow_key *key, 
 
 	key->cgroup = bpf_skb_cgroup_id(skb);
 	flow = bpf_map_lookup_elem(&flows, key);
-	if (out && flow && flow->flags & FF_AGAIN) {
-		if (flow->span_seq - span->seq < span->len)
+	if (out && flow && flow->out_flags & FO_AGAIN) {
+		if (flow->span_seq - span->seq < span->len) {
+			/* Counted already; only what is left is to be booked. */
+			advance(span, flow->span_seq - span->seq);
 			goto walk;
+		}
 		/* Of an earlier packet: the call did not happen. */
-		flow->flags &= ~FF_AGAIN;
+		flow->out_flags &= ~FO_AGAIN;
 		flow->out_mode = OM_RESYNC;
 	}
 	count(N_SEEN, span->len);
-	if (!flow || (tcp_flags & TCP_SYN && !(tcp_flags & TCP_ACK) && flow->in_isn != span->seq)) {
+	/*
+	 * Only our own SYN+ACK begins a known tuple anew: anybody can send a SYN or data to a listener, where
+	 * this hook runs before TCP refuses them.
+	 */
+	if (flow && out && (tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) && flow->class != FC_CLIENT &&
+	    flow->in_isn != span->ack - 1)
+		flow = 0;
+	if (!flow) {
 		if (tcp_flags & (TCP_RST | TCP_FIN) && !span->len)
 			return 1;
+		if (!out && !(tcp_flags & TCP_SYN) && skb->sk && skb->sk->state == BPF_TCP_LISTEN) {
+			count(N_E_JOINED, span->len);
+			return 1;
+		}
 		flow = open_flow(skb, key, span, out);
 	} else if (flow->generation != generation) {
 		retarget(skb, key, flow);
 	}
 	if (!flow) {
-		count(N_L_FLOWS, span->len);
+		count(find_target(skb, key->cgroup) ? N_L_FLOWS : N_E_RELEASED, span->len);
 		return 1;
 	}
 	if (!flow->target) {
@@ -1015,19 +1052,21 @@ static __always_inline int segment(struct __sk_buff *skb, struct flow_key *key, 
 			flow->out_isn = span->seq - 1;
 			flow->out_next = span->seq;
 			flow->out_base = span->seq;
+			flow->out_mode = OM_HEAD;
 		}
 	}
 walk:
 	if (span->len) {
 		span->flags |= R_PACKET;
 		if (out) {
+			flow->server_spoke = 1;
 			/* The server speaks first (SMTP, MySQL): not HTTP. */
 			if (flow->class == FC_NEW) {
 				flow->class = FC_OTHER;
 				count_connection(flow->target, CONN_OTHER);
 			}
 			egress(skb, key, flow, span);
-			if (flow->flags & FF_AGAIN)
+			if (flow->out_flags & FO_AGAIN)
 				return 2;
 		} else {
 			ingress(skb, key, flow, span);
@@ -1043,8 +1082,14 @@ walk:
 			if (out)
 				bpf_map_delete_elem(&flows, key);
 		} else {
-			flow->flags |= out ? FF_OUT_FIN : FF_IN_FIN;
-			if ((flow->flags & (FF_IN_FIN | FF_OUT_FIN)) == (FF_IN_FIN | FF_OUT_FIN))
+			if (out)
+				flow->out_flags |= FO_FIN;
+			else
+				flow->in_flags |= FI_FIN;
+			/* Behind its own FIN the server answers nothing: what still comes is not read. */
+			if (out && flow->class == FC_HTTP1)
+				flow->class = FC_TUNNEL;
+			if (flow->in_flags & FI_FIN && flow->out_flags & FO_FIN)
 				bpf_map_delete_elem(&flows, key);
 		}
 	}
@@ -1112,6 +1157,8 @@ static __always_inline int packet(struct __sk_buff *skb, int out)
 	/* Pure acknowledgements carry nothing: the cheap way out. */
 	if (!span.len && !(tcp->flags & (TCP_SYN | TCP_FIN | TCP_RST)))
 		return 1;
+	if (!out && tcp->flags & TCP_URG)
+		span.flags |= R_URGENT;
 	span.off = off;
 	span.seq = bpf_ntohl(tcp->seq);
 	span.ack = bpf_ntohl(tcp->ack_seq);

@@ -13,6 +13,7 @@ enum {
 	R_JOINED = 1 << 5,       /* the connection is older than the capture */
 	R_PACKET = 1 << 6,       /* these are the first payload bytes of a packet */
 	R_RESYNC = 1 << 7,       /* out: the kernel lost its place and found it again here */
+	R_URGENT = 1 << 8,       /* in: the packet has urgent data, which the server may take out of the stream */
 };
 
 /* One ring buffer record: this header, then `len` payload bytes (the reservation may be longer). */
@@ -45,7 +46,7 @@ _Static_assert(__builtin_offsetof(struct record, cut) == 88, "src/record.rs");
 /* control.flags: what user space asks of one flow. */
 enum {
 	CT_IGNORE = 1 << 0,      /* nobody reads this connection any more */
-	CT_IN_SKIP = 1 << 1,     /* request bytes before in_skip are not wanted (body over the cap) */
+	CT_IN_SKIP = 1 << 1,     /* request bytes from in_from up to in_skip are not wanted (body over the cap) */
 	CT_OUT_HEAD = 1 << 2,    /* a response head begins at out_at, and nothing before it is wanted */
 	CT_OUT_RESYNC = 1 << 3,  /* user space lost its place in what is handed over whole */
 	CT_RAW_SEEN = 1 << 4,    /* what is handed over whole was read up to raw_seen */
@@ -58,8 +59,10 @@ struct control {
 	__u32 in_skip;
 	__u32 out_at;
 	__u32 raw_seen;
+	__u32 in_from;
+	__u32 pad0;
 };
-_Static_assert(sizeof(struct control) == 24, "src/control.rs writes this layout");
+_Static_assert(sizeof(struct control) == 32, "src/control.rs writes this layout");
 #define CONTROL_SLOTS 65536
 
 /* Counters in bytes unless they say otherwise; src/kernel_counters.rs names them in this order. */

@@ -26,6 +26,8 @@ const IDLE_AFTER: u32 = 100;
 const IDLE_TICK: Duration = Duration::from_millis(10);
 /// A batch is closed when it is full or this old.
 const LINGER: Duration = Duration::from_millis(50);
+/// Records of one drain.
+const DRAIN_RECORDS: usize = 16384;
 const EXPIRE_EVERY: Duration = Duration::from_secs(30);
 /// More packets than this cannot be between two counters of the kernel when they are read.
 const READ_SLACK_BYTES: u64 = 4 << 20;
@@ -230,16 +232,23 @@ pub fn run(options: &Options, commands: &Receiver<Command>, ready: &Reply<()>) -
 impl Owner<'_, '_, '_> {
     fn serve(&mut self, commands: &Receiver<Command>) -> Account {
         let mut idle = 0;
+        let mut more = false;
         let mut last_expire = Instant::now();
         loop {
-            let tick = if idle < IDLE_AFTER { TICK } else { IDLE_TICK };
+            let tick = if more {
+                Duration::ZERO
+            } else if idle < IDLE_AFTER {
+                TICK
+            } else {
+                IDLE_TICK
+            };
             match commands.recv_timeout(tick) {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) | Ok(Command::Close) => break,
                 Ok(command) => self.obey(command),
             }
             let before = self.state.borrow().drained_records;
-            self.drain();
+            more = self.drain();
             idle = if self.state.borrow().drained_records == before { idle.saturating_add(1) } else { 0 };
             if last_expire.elapsed() > EXPIRE_EVERY {
                 last_expire = Instant::now();
@@ -272,13 +281,23 @@ impl Owner<'_, '_, '_> {
         }
     }
 
-    fn drain(&self) {
+    /// True: there may be more.
+    fn drain(&self) -> bool {
         // Before the ring: what stands in it about these flows is then drained first.
         let ended = self.kernel.borrow_mut().take_lost_ends();
-        let _ = self.ring.consume();
+        // Bounded: under a flood there is always one more, and batches and commands wait meanwhile.
+        let full = || self.ring.consume_raw_n(DRAIN_RECORDS) >= DRAIN_RECORDS as i32;
+        let mut more = full();
+        for _ in 0..8 {
+            if !more || ended.is_empty() {
+                break;
+            }
+            more = full();
+        }
         if !ended.is_empty() {
             self.state.borrow_mut().with_flows(|flows, ledger, mut done| flows.end(&ended, ledger, &mut done));
         }
+        more
     }
 
     fn expire(&self) {
@@ -431,7 +450,7 @@ impl Owner<'_, '_, '_> {
         }
         self.stopped = true;
         self.kernel.borrow_mut().detach_all();
-        self.drain();
+        while self.drain() {}
         let mut state = self.state.borrow_mut();
         state.with_flows(|flows, ledger, mut done| flows.close(ledger, &mut done));
     }

@@ -22,9 +22,11 @@ struct Control {
     in_skip: AtomicU32,
     out_at: AtomicU32,
     raw_seen: AtomicU32,
+    in_from: AtomicU32,
+    pad0: AtomicU32,
 }
 
-const _: () = assert!(size_of::<Control>() == 24);
+const _: () = assert!(size_of::<Control>() == 32);
 
 pub struct Controls {
     base: NonNull<Control>,
@@ -33,7 +35,7 @@ pub struct Controls {
 impl Controls {
     pub fn map(map: &impl MapCore) -> Result<Self, CaptureError> {
         // SAFETY: a new shared mapping of a map that was created with BPF_F_MMAPABLE; the length is
-        // the map's own (65536 values of 24 bytes); the result is checked.
+        // the map's own (65536 values of 32 bytes); the result is checked.
         let base = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
@@ -63,8 +65,16 @@ impl Controls {
         if wish.ignore {
             flags |= IGNORE;
         }
-        if let Some(seq) = wish.in_skip {
-            slot.in_skip.store(seq, Ordering::Release);
+        // What has passed is cleared: a place means something for 2 GiB only.
+        if wish.in_skip_done {
+            flags &= !IN_SKIP;
+        }
+        if wish.out_done {
+            flags &= !(OUT_HEAD | OUT_RESYNC | RAW_SEEN);
+        }
+        if let Some((from, to)) = wish.in_skip {
+            slot.in_from.store(from, Ordering::Release);
+            slot.in_skip.store(to, Ordering::Release);
             flags |= IN_SKIP;
         }
         if let Some(seq) = wish.out_head {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use crate::http1::request::{Pending, Requests};
 use crate::http1::response::{Allowlist, Responses};
-use crate::inbound::{Inbound, Origin};
+use crate::inbound::{Inbound, Origin, Sink};
 use crate::ledger::{Discard, Drop, Ledger};
 use crate::record::{self, Record, Tuple};
 use crate::seq::ahead;
@@ -26,10 +26,14 @@ pub struct Limits {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wish {
     pub ignore: bool,
-    pub in_skip: Option<u32>,
+    /// Request bytes from the first up to the second place are not wanted.
+    pub in_skip: Option<(u32, u32)>,
+    pub in_skip_done: bool,
     pub out_head: Option<u32>,
     pub out_resync: bool,
     pub raw_seen: Option<u32>,
+    /// The kernel frames again: what was asked of its raw mode has passed.
+    pub out_done: bool,
 }
 
 #[derive(Debug)]
@@ -43,6 +47,9 @@ pub struct Flow {
     responses: Responses,
     pub last_ns: u64,
     pub closed: bool,
+    /// What stands in the control slot.
+    skipping: bool,
+    raw: bool,
 }
 
 impl Flow {
@@ -64,6 +71,8 @@ impl Flow {
             responses: Responses::new(record.out_isn.wrapping_add(1), joined, limits.response_headers.clone()),
             last_ns: record.ktime_ns,
             closed: false,
+            skipping: false,
+            raw: false,
         }
     }
 
@@ -84,7 +93,9 @@ impl Flow {
             self.inbound.acknowledged(record.ack, &mut self.requests, ledger);
             if !record.payload.is_empty() {
                 self.responses.push(record, &mut self.requests, ledger);
-                if record.has(record::RAW) {
+                wish.out_done = self.raw && !record.has(record::RAW);
+                self.raw = record.has(record::RAW);
+                if self.raw {
                     wish.out_head = self.responses.boundary();
                     wish.raw_seen = Some(record.seq.wrapping_add(record.payload.len() as u32));
                     wish.out_resync = self.responses.is_lost();
@@ -93,10 +104,17 @@ impl Flow {
         } else if !record.payload.is_empty() {
             let origin = Origin { ktime_ns: record.ktime_ns, ack: record.ack };
             let packet_start = record.has(record::PACKET);
+            if record.has(record::URGENT) {
+                // The server may take the urgent byte out of the stream (RFC 9293 section 3.8.5).
+                self.requests.conflict(record.seq);
+            }
             self.inbound.push(record.seq, record.payload, origin, packet_start, &mut self.requests, ledger);
-            if let Some(seq) = self.requests.wanted_from.take() {
-                self.inbound.skip_to(seq);
-                wish.in_skip = Some(seq);
+            wish.in_skip_done = self.skipping && !self.inbound.is_skipping();
+            self.skipping &= !wish.in_skip_done;
+            if let Some(to) = self.requests.wanted_from.take() {
+                self.inbound.skip_to(to);
+                self.skipping = true;
+                wish.in_skip = Some((self.inbound.next(), to));
             }
         }
         while let Some(pending) = self.requests.take_ready() {

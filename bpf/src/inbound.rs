@@ -14,6 +14,9 @@ const WINDOW_BYTES: i32 = 16 << 20;
 /// Bytes kept to compare retransmissions with, until the server acknowledges them.
 const RECENT_BYTES: usize = 64 << 10;
 
+/// Segments held per connection: a hostile client sends them a byte long.
+const MAX_HELD: usize = 512;
+
 /// Where bytes came from.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Origin {
@@ -38,6 +41,8 @@ pub trait Sink {
     fn gap(&mut self, seq: u32, len: u32, skipped: bool, ledger: &mut Ledger);
     /// Bytes at or after `seq` came twice, and not the same.
     fn conflict(&mut self, seq: u32);
+    /// Bytes at `seq` are part of what is reported: a head, or a kept body.
+    fn is_wanted(&self, seq: u32) -> bool;
 }
 
 #[derive(Debug)]
@@ -52,6 +57,8 @@ pub struct Inbound {
     skip_to: Option<u32>,
     /// Where the client's FIN stands; it takes one sequence number itself.
     fin: Option<u32>,
+    /// The server has received everything before this.
+    acknowledged: Option<u32>,
 }
 
 impl Inbound {
@@ -64,6 +71,7 @@ impl Inbound {
             recent: Vec::new(),
             skip_to: None,
             fin: None,
+            acknowledged: None,
         }
     }
 
@@ -74,6 +82,11 @@ impl Inbound {
 
     pub fn held_bytes(&self) -> usize {
         self.held_bytes
+    }
+
+    /// Bytes up to a place asked for are still passing.
+    pub fn is_skipping(&self) -> bool {
+        self.skip_to.is_some()
     }
 
     /// Bytes before `seq` need not come any more.
@@ -94,6 +107,9 @@ impl Inbound {
         let mut bytes = bytes;
         let mut packet_start = packet_start;
         if ahead(seq, self.next) > WINDOW_BYTES || ahead(seq, self.next) < -WINDOW_BYTES {
+            if self.is_unacknowledged(seq) && ahead(seq, self.next) < 0 {
+                sink.conflict(seq);
+            }
             ledger.discard(Discard::OutOfWindow, bytes.len());
             return;
         }
@@ -114,8 +130,22 @@ impl Inbound {
             self.deliver(bytes, origin, packet_start, sink, ledger);
             return;
         }
+        if seq == self.next {
+            // It fills the hole: never to be refused for want of room.
+            let free =
+                self.held.front().map_or(bytes.len(), |held| ahead(held.seq, seq).max(0).unsigned_abs() as usize);
+            let free = free.min(bytes.len());
+            self.deliver(&bytes[..free], origin, packet_start, sink, ledger);
+            seq = seq.wrapping_add(free as u32);
+            bytes = &bytes[free..];
+            packet_start = false;
+        }
         self.hold(seq, bytes, origin, packet_start, sink, ledger);
         self.drain(sink, ledger);
+    }
+
+    fn is_unacknowledged(&self, seq: u32) -> bool {
+        self.acknowledged.is_none_or(|acknowledged| ahead(seq, acknowledged) >= 0)
     }
 
     /// The client sends nothing from `seq` on.
@@ -125,7 +155,9 @@ impl Inbound {
 
     /// The server has received everything before `ack`.
     pub fn acknowledged(&mut self, ack: u32, sink: &mut impl Sink, ledger: &mut Ledger) {
-        let ack = self.fin.filter(|fin| ahead(ack, *fin) > 0).unwrap_or(ack);
+        // The FIN takes one number. Only exactly behind it: a forged FIN elsewhere must not stop the clock.
+        let ack = self.fin.filter(|fin| ack == fin.wrapping_add(1)).unwrap_or(ack);
+        self.acknowledged = Some(ack);
         let mut jump = ahead(ack, self.next);
         while jump > 0 && jump <= WINDOW_BYTES {
             self.skip(ack, sink, ledger);
@@ -177,7 +209,7 @@ impl Inbound {
         let seq = self.next;
         self.next = seq.wrapping_add(bytes.len() as u32);
         self.recent.extend_from_slice(bytes);
-        if self.recent.len() > RECENT_BYTES {
+        if self.recent.len() > 2 * RECENT_BYTES {
             self.recent.drain(..self.recent.len() - RECENT_BYTES);
         }
         sink.data(seq, bytes, origin, packet_start, ledger);
@@ -207,7 +239,7 @@ impl Inbound {
         let mut seq = seq;
         let mut bytes = bytes;
         let mut packet_start = packet_start;
-        let mut at = 0;
+        let mut at = self.held.partition_point(|held| ahead(end_of(held), seq) <= 0);
         while !bytes.is_empty() {
             // Skip the held ones that end before this one begins.
             while at < self.held.len() && ahead(end_of(&self.held[at]), seq) <= 0 {
@@ -219,7 +251,7 @@ impl Inbound {
             }
             .min(bytes.len());
             if free > 0 {
-                if self.held_bytes + free > self.max_held_bytes {
+                if self.held.len() >= MAX_HELD || self.held_bytes + free > self.max_held_bytes {
                     ledger.discard(Discard::ReassemblyFull, bytes.len());
                     return;
                 }
@@ -245,11 +277,16 @@ impl Inbound {
         }
     }
 
+    /// Bytes that came before: the same ones, or a conflict. Unacknowledged ones that are not kept any more
+    /// cannot be compared, and are one too, unless nobody wants them.
     fn compare_recent(&self, seq: u32, bytes: &[u8], sink: &mut impl Sink) {
         // recent covers [next - len, next).
         let start = self.next.wrapping_sub(self.recent.len() as u32);
-        let from = ahead(start, seq).max(0).unsigned_abs() as usize;
-        if from >= bytes.len() {
+        let from = (ahead(start, seq).max(0).unsigned_abs() as usize).min(bytes.len());
+        if from > 0 && self.is_unacknowledged(seq) && sink.is_wanted(seq) {
+            sink.conflict(seq);
+        }
+        if from == bytes.len() {
             return;
         }
         let at = ahead(seq, start).max(0).unsigned_abs() as usize;

@@ -45,7 +45,7 @@ impl Queue {
     }
 
     pub fn push(&mut self, exchange: Exchange, identity: Arc<Identity>, ledger: &mut Ledger) {
-        let bytes = exchange.encoded_len();
+        let bytes = memory(&exchange);
         self.bytes += bytes;
         self.exchanges.push_back(Queued { exchange, identity, bytes });
         while self.bytes > self.max_bytes && self.stripped < self.exchanges.len() {
@@ -74,7 +74,7 @@ impl Queue {
         request.body = Bytes::new();
         request.body_truncated = true;
         ledger.bodies_stripped += 1;
-        let bytes = queued.exchange.encoded_len();
+        let bytes = memory(&queued.exchange);
         self.bytes -= queued.bytes - bytes;
         queued.bytes = bytes;
     }
@@ -113,6 +113,13 @@ impl Queue {
             bytes: batch.encode_to_vec(),
         })
     }
+}
+
+/// Encoded size, and what each header costs in memory beside its bytes.
+fn memory(exchange: &Exchange) -> usize {
+    const HEADER_BYTES: usize = 64;
+    let headers = exchange.request.as_ref().map_or(0, |request| request.headers.len());
+    exchange.encoded_len() + headers * HEADER_BYTES
 }
 
 #[cfg(test)]

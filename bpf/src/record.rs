@@ -8,6 +8,7 @@ pub const RAW: u16 = 1 << 4;
 pub const JOINED: u16 = 1 << 5;
 pub const PACKET: u16 = 1 << 6;
 pub const RESYNC: u16 = 1 << 7;
+pub const URGENT: u16 = 1 << 8;
 
 /// Bytes before the payload.
 pub const HEADER_LEN: usize = 96;

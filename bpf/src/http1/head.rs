@@ -129,6 +129,13 @@ fn trim_end(lines: &[u8], start: usize, end: usize) -> usize {
     (start..end).rev().find(|i| !is_blank(lines[*i])).map_or(start, |i| i + 1)
 }
 
+/// Without the optional white space around it (RFC 9110 section 5.6.3); other control characters stay.
+fn trim_blanks(value: &[u8]) -> &[u8] {
+    let start = value.iter().position(|c| !is_blank(*c)).unwrap_or(value.len());
+    let end = value.iter().rposition(|c| !is_blank(*c)).map_or(start, |i| i + 1);
+    &value[start..end]
+}
+
 fn is_blank(c: u8) -> bool {
     c == b' ' || c == b'\t'
 }
@@ -152,13 +159,13 @@ fn declared(headers: &[Header]) -> Result<Declared, HeadError> {
         if name.eq_ignore_ascii_case(b"content-length") {
             // "5, 5" and twice "5" mean 5; anything else differs between readers.
             for part in header.value.split(|c| *c == b',') {
-                let length = decimal(part.trim_ascii()).ok_or(HeadError::Ambiguous)?;
+                let length = decimal(trim_blanks(part)).ok_or(HeadError::Ambiguous)?;
                 if found.length.replace(length).is_some_and(|before| before != length) {
                     return Err(HeadError::Ambiguous);
                 }
             }
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            let last = header.value.rsplit(|c| *c == b',').next().unwrap_or_default().trim_ascii();
+            let last = trim_blanks(header.value.rsplit(|c| *c == b',').next().unwrap_or_default());
             let chunked = last.eq_ignore_ascii_case(b"chunked");
             if found.encoding.replace(chunked) == Some(true) {
                 return Err(HeadError::Ambiguous);
@@ -177,7 +184,8 @@ fn declared(headers: &[Header]) -> Result<Declared, HeadError> {
 pub fn request_framing(headers: &[Header], minor: u8) -> Result<Framing, HeadError> {
     let found = declared(headers)?;
     match (found.encoding, found.length) {
-        (Some(true), _) if minor == 1 => Ok(Framing::Chunked),
+        // With both, one server believes the one and another the other: request smuggling.
+        (Some(true), None) if minor == 1 => Ok(Framing::Chunked),
         (Some(_), _) => Err(HeadError::Ambiguous),
         (None, Some(0) | None) => Ok(Framing::None),
         (None, Some(length)) => Ok(Framing::Length(length)),
@@ -257,6 +265,8 @@ mod tests {
             "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
             "Transfer-Encoding: xchunked\r\n",
             "Transfer-Encoding: chunked, gzip\r\n",
+            "Transfer-Encoding: \x0cchunked\r\n",
+            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
         ] {
             let found = request_framing(&headers(&Bytes::from_static(text.as_bytes())), 1);
             assert_eq!(found, Err(HeadError::Ambiguous), "{text}");
@@ -265,12 +275,11 @@ mod tests {
 
     #[test]
     fn framing_follows_the_rfc() {
-        let rows: [(&str, Framing); 5] = [
+        let rows: [(&str, Framing); 4] = [
             ("", Framing::None),
             ("content-length: 5\r\n", Framing::Length(5)),
             ("Content-Length: 5, 5\r\n", Framing::Length(5)),
             ("Transfer-Encoding: gzip, Chunked\r\n", Framing::Chunked),
-            ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", Framing::Chunked),
         ];
         for (text, expected) in rows {
             let found = request_framing(&headers(&Bytes::from_static(text.as_bytes())), 1);

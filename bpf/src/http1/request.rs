@@ -14,6 +14,15 @@ use crate::wire::Header;
 /// Requests outstanding on one connection; nginx and Node answer far fewer at once.
 const MAX_PENDING: usize = 1024;
 
+/// Memory that one connection's outstanding requests may take, heads and kept bodies.
+const MAX_PENDING_BYTES: usize = 1 << 20;
+
+/// Header lines of one request; nginx and Node take 100 to 2000 by default.
+const MAX_HEADERS: usize = 1000;
+
+/// What a header costs beside its bytes.
+const HEADER_BYTES: usize = 64;
+
 /// What is kept of a final response.
 #[derive(Debug)]
 pub struct Answer {
@@ -63,6 +72,12 @@ pub struct Pending {
     pub sequence: u32,
     pub proven: bool,
     pub answer: Option<Answer>,
+}
+
+impl Pending {
+    fn memory(&self) -> usize {
+        self.head_length as usize + self.body.len() + self.headers.len() * HEADER_BYTES
+    }
 }
 
 #[derive(Debug)]
@@ -213,7 +228,16 @@ impl Requests {
         let partial = usize::from(matches!(self.state, State::Head(_)));
         ledger.drop_exchanges(Drop::Unpaired, (waiting + partial) as u64);
         self.pending.retain(|p| p.answer.is_some());
-        self.state = State::Resync;
+        for pending in self.pending.iter_mut().filter(|p| !p.complete) {
+            // Answered, and its end will not be seen.
+            pending.complete = true;
+            pending.length_known = false;
+            pending.body_truncated = true;
+            pending.gap = true;
+        }
+        if !self.is_dead() {
+            self.state = State::Resync;
+        }
         self.doubted = false;
     }
 
@@ -271,6 +295,9 @@ impl Requests {
             let (line, rest) = head::split_line(&head);
             let line = head::request_line(&line)?;
             let headers = head::headers(&rest);
+            if headers.len() > MAX_HEADERS {
+                return Err(HeadError::TooLarge);
+            }
             let framing = head::request_framing(&headers, line.minor)?;
             Ok((line, headers, framing))
         })();
@@ -278,7 +305,8 @@ impl Requests {
             Ok(parsed) => parsed,
             Err(error) => return self.fail(error, ledger),
         };
-        if self.pending.len() >= MAX_PENDING {
+        let bytes: usize = self.pending.iter().map(Pending::memory).sum();
+        if self.pending.len() >= MAX_PENDING || bytes > MAX_PENDING_BYTES {
             ledger.drop_exchange(Drop::TooManyPending);
             self.state = State::Dead;
             return;
@@ -503,6 +531,15 @@ impl Sink for Requests {
         self.state = State::Resync;
         self.ack_at_gap = self.last_ack;
         self.lose_order();
+    }
+
+    fn is_wanted(&self, seq: u32) -> bool {
+        self.pending.iter().any(|p| {
+            let start = p.head_end.wrapping_sub(p.head_length);
+            let kept = p.head_length as usize + p.body.len();
+            let at = ahead(seq, start);
+            at >= 0 && (at.unsigned_abs() as usize) < kept
+        })
     }
 
     fn conflict(&mut self, _seq: u32) {

@@ -119,7 +119,10 @@ impl Responses {
             }
             return;
         }
-        if elided == 0 && matches!(self.state, State::Length(_) | State::Chunked(_)) && requests.in_order() {
+        if elided == 0
+            && matches!(self.state, State::Length(_) | State::Chunked(_) | State::Close)
+            && requests.in_order()
+        {
             // Nothing is left out, and the method is known here for sure: the kernel took a GET for a HEAD.
             return;
         }
