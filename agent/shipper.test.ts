@@ -138,7 +138,10 @@ test('Retry-After is honoured', async (t) => {
   t.true(waitedMs >= 1000 && waitedMs < 3000, `${waitedMs} ms`);
 });
 
-for (const code of [400, 413]) {
+for (const [code, advice] of [
+  [400, /Run agent and processor of one version/],
+  [413, /Write a smaller limits\.maxBatchBytes in the agent or a larger ingest\.maxBatchBytes/],
+] as const) {
   test(`a batch that will never be taken (${code}) is given up at once, and told`, async (t) => {
     const { deliver, processor, log, close } = await shipping({
       replies: [status(code, {}, 'exchange 2 has no request')],
@@ -150,6 +153,7 @@ for (const code of [400, 413]) {
       log.lines[0] ?? '',
       /^error 3 exchanges are lost: the processor refused batch b1 with status \d+ \(exchange 2 has no request\)/,
     );
+    t.regex(log.lines[0] ?? '', advice);
   });
 }
 

@@ -58,8 +58,12 @@ export function createShipper({
   const refuse = (batch: Batch, { status, text }: Answer): Outcome => {
     counts.refused++;
     trouble = undefined;
+    const advice =
+      status === 413
+        ? 'Write a smaller limits.maxBatchBytes in the agent or a larger ingest.maxBatchBytes in the processor'
+        : 'Run agent and processor of one version';
     log.error(
-      `${batch.exchanges} exchanges are lost: the processor refused batch ${batch.id} with status ${status} (${reasonIn(text) || 'no reason given'}). Run agent and processor of one version`,
+      `${batch.exchanges} exchanges are lost: the processor refused batch ${batch.id} with status ${status} (${reasonIn(text) || 'no reason given'}). ${advice}`,
     );
     return { dropped: 'rejected' };
   };

@@ -1,12 +1,13 @@
 // Is this certificate, key and CA bundle fit to be used? Pure: the clock is an argument.
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
 import type { CertificateFiles, CertificatePair } from './source.ts';
 
 const pemBlock = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
 
 /**
  * Throws `load certificate <path>: <cause>. <what to do>` unless every certificate parses, the key belongs to the
- * first one, and that one is valid at `nowMs` (milliseconds since the epoch).
+ * first one, that one is valid at `nowMs` (milliseconds since the epoch), and OpenSSL takes them for TLS 1.3.
  */
 export function checkPair(pair: CertificatePair, files: CertificateFiles, nowMs: number): void {
   const [leaf] = parseChain(pair.cert, files.certFile);
@@ -25,6 +26,15 @@ export function checkPair(pair: CertificatePair, files: CertificateFiles, nowMs:
   if (nowMs < leaf.validFromDate.getTime()) {
     throw refuse(
       `it is not valid before ${leaf.validFromDate.toISOString()}. Correct this machine's clock, or wait`,
+    );
+  }
+  try {
+    createSecureContext({ ...pair, minVersion: 'TLSv1.3' });
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    throw new Error(
+      `load certificate ${files.certFile}: OpenSSL refuses it (${code ?? message}). Issue one with a stronger key, such as RSA 2048 or EC P-256, signed with SHA-256`,
+      { cause },
     );
   }
 }

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
@@ -5,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, createServer, type TLSSocket } from 'node:tls';
 import test from 'ava';
+import forge from 'node-forge';
 import { createAuthority, type Issued, issueLeaf } from './authority.ts';
 import { type CertificateSource, watchCertificates } from './source.ts';
 
@@ -85,6 +87,32 @@ test('writing the same bytes again is no reload', async (t) => {
   await pollsPassed();
   source.close();
   t.deepEqual(seen, []);
+  remove();
+});
+
+/** Signed by itself; OpenSSL takes no RSA key under 2048 bits. */
+function weakPair(): Issued {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 1024 });
+  const key = String(privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  const forgeKey = forge.pki.privateKeyFromPem(key);
+  const certificate = forge.pki.createCertificate();
+  certificate.publicKey = forge.pki.setRsaPublicKey(forgeKey.n, forgeKey.e);
+  certificate.serialNumber = '01';
+  certificate.validity.notBefore = new Date(Date.now() - 60_000);
+  certificate.validity.notAfter = new Date(Date.now() + 60_000);
+  certificate.setSubject([{ name: 'commonName', value: 'weak' }]);
+  certificate.setIssuer([{ name: 'commonName', value: 'weak' }]);
+  certificate.sign(forgeKey, forge.md.sha256.create());
+  return { cert: forge.pki.certificateToPem(certificate), key };
+}
+
+test('a pair that OpenSSL refuses is a bad pair, and the old one stays', async (t) => {
+  const { source, write, seen, remove } = watched(first);
+  write(weakPair());
+  await until(() => seen.length === 1);
+  source.close();
+  t.regex(String(seen[0]), /tls\.crt: OpenSSL refuses it \(ERR_SSL_EE_KEY_TOO_SMALL\)\. Issue one/);
+  t.is(String(source.current().cert), first.cert);
   remove();
 });
 

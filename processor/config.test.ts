@@ -30,5 +30,21 @@ test('all mistakes are told at once, each with what to write', (t) => {
 
 test('a file that is no block of keys is refused', (t) => {
   t.throws(() => readConfig('- a', {}), { message: /not a block of keys/ });
-  t.throws(() => readConfig('a: [', {}), { message: /no YAML/ });
+  t.throws(() => readConfig('a: [', {}), { message: /line 1: no YAML \(\w+\)\. Mend/ });
 });
+
+const secret = 's3cret-token-of-api';
+for (const text of [
+  `api:\n  token: "${secret}`,
+  `api:\n  token: ${secret}\n token: 1`,
+  `api:\n  token: *${secret}`,
+  `api:\n  token: !${secret} &a &b`,
+  `api:\n  token: |${secret}`,
+  `api:\n  token: [a] ${secret}`,
+  `api:\n  token: "\\q${secret}"`,
+]) {
+  test(`a mistake beside the token does not tell it: ${JSON.stringify(text)}`, (t) => {
+    const error = t.throws(() => readConfig(text, {}));
+    t.false(error.message.includes('s3cret'), error.message);
+  });
+}

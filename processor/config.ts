@@ -1,7 +1,7 @@
 // The processor's configuration: YAML, then the environment over it.
 import { availableParallelism, homedir } from 'node:os';
 import { join } from 'node:path';
-import { parse } from 'yaml';
+import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { environmentOf } from './environment.ts';
 
@@ -102,14 +102,7 @@ export class ConfigError extends Error {}
  * Throws ConfigError.
  */
 export function readConfig(text: string, env: Readonly<Record<string, string | undefined>>): Config {
-  let value: unknown;
-  try {
-    value = parse(text) ?? {};
-  } catch (cause) {
-    throw new ConfigError(`configuration: no YAML: ${(cause as Error).message}. Mend it at that line`, {
-      cause,
-    });
-  }
+  const value = parseYaml(text) ?? {};
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new ConfigError(
       'configuration: not a block of keys. Write keys at the left margin: ingest:, api:, store:',
@@ -120,6 +113,24 @@ export function readConfig(text: string, env: Readonly<Record<string, string | u
   const wrong = [...mistakes, ...(parsed.success ? [] : parsed.error.issues.flatMap(sentencesOf))];
   if (wrong.length > 0 || !parsed.data) throw new ConfigError(wrong.join('\n'));
   return parsed.data;
+}
+
+/** Tells codes and lines only: the parser's own messages quote the text, and the token is in it. */
+function parseYaml(text: string): unknown {
+  const lineCounter = new LineCounter();
+  const document = parseDocument(text, { lineCounter, prettyErrors: false });
+  if (document.errors.length > 0) {
+    const sentences = document.errors.map(({ code, pos }) => {
+      const line = Math.max(1, lineCounter.linePos(pos[0]).line);
+      return `configuration: line ${line}: no YAML (${code}). Mend it at that line; quote values with special characters`;
+    });
+    throw new ConfigError(sentences.join('\n'));
+  }
+  try {
+    return document.toJS({ maxAliasCount: 100 });
+  } catch {
+    throw new ConfigError('configuration: an alias (*) stands for nothing or too much. Write the values out');
+  }
 }
 
 type Block = Record<string, unknown>;

@@ -1,7 +1,7 @@
 // The whole processor in a process of its own.
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { createAuthority, issueLeaf } from '../certs/authority.ts';
@@ -215,5 +215,25 @@ test('missing rules end the start with what to do', async (t) => {
   t.teardown(site.remove);
   await t.throwsAsync(startProcessor(site), {
     message: /load rules from \/nonexistent: .* Run processor\/rules\/crs\.sh/,
+  });
+});
+
+test('a folder with rules beside the store is left alone, and nothing stays of our own', async (t) => {
+  const site = makeSite();
+  const file = join(site.folder, 'rules', 'mine.conf');
+  mkdirSync(join(site.folder, 'rules'));
+  writeFileSync(file, 'keep me');
+  const processor = await startProcessor(site);
+  t.teardown(site.remove);
+  const rulesIn = () => readdirSync(site.folder).filter((name) => name.includes('rules'));
+  t.is(rulesIn().length, 2);
+  t.is(await processor.end('SIGTERM'), 0);
+  t.deepEqual(rulesIn(), ['rules']);
+  t.is(readFileSync(file, 'utf8'), 'keep me');
+});
+
+test('a configuration file that is not there ends the start with what to do', async (t) => {
+  await t.throwsAsync(startProcessor({ configFile: '/nonexistent.yaml' }), {
+    message: /read configuration \/nonexistent\.yaml: ENOENT.*\. Give the path of a YAML file/,
   });
 });

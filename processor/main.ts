@@ -1,15 +1,14 @@
 // The processor: keeps what agents send, inspects it, tells about attacks. The only file here with side effects.
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { watchCertificates } from '../certs/source.ts';
 import { createApi } from './api/app.ts';
 import { type Config, readConfig } from './config.ts';
 import { createIngest } from './ingest/app.ts';
 import { createIngestServer, useCertificates } from './ingest/server.ts';
-import { inspectBatch } from './inspection/inspect-batch.ts';
+import { inspectBatch, isCareful } from './inspection/inspect-batch.ts';
 import { createPool } from './inspection/pool.ts';
 import { startPump } from './inspection/pump.ts';
 import { createLog, seldom } from './log.ts';
@@ -39,8 +38,23 @@ function loadConfig(): Config {
     process.stdout.write(`${usage}\n`);
     process.exit(0);
   }
-  const text = values.config === undefined ? '' : readFileSync(values.config, 'utf8');
-  return readConfig(text, process.env);
+  return readConfig(values.config === undefined ? '' : readText(values.config), process.env);
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    const advice = 'Give the path of a YAML file that this user may read in --config';
+    throw new Error(`read configuration ${file}: ${(cause as Error).message}. ${advice}`, { cause });
+  }
+}
+
+/** Beside the store, where no cleaner of /tmp takes it from workers that start later. Gone with the process. */
+function makeRulesFolder(storeFile: string): string {
+  const folder = mkdtempSync(`${storeFile}-rules-`);
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
 }
 
 async function start(config: Config): Promise<void> {
@@ -48,6 +62,7 @@ async function start(config: Config): Promise<void> {
   const log = createLog(config.log.level);
   const now = () => Date.now();
   const warnSeldom = seldom((message) => log.warn(message), seldomIntervalMs, now);
+  const errorSeldom = seldom((message) => log.error(message), seldomIntervalMs, now);
   const onInternal = (error: Error) => void log.error(`answer a request: ${error.stack ?? error.message}`);
   let stopping = false;
 
@@ -63,15 +78,20 @@ async function start(config: Config): Promise<void> {
   });
   const onStoreError = (error: Error) => {
     if (error instanceof StoreUnavailable) health.failed(error);
-    else log.error(`store: ${error.stack ?? error.message}`);
+    else errorSeldom(`store: ${error.stack ?? error.message}`);
   };
 
-  const rulesFolder = join(dirname(config.store.file), 'rules');
-  const rulesFiles = assembleRules({ ...inspection, folder: rulesFolder });
+  const rulesFiles = assembleRules({ ...inspection, folder: makeRulesFolder(config.store.file) });
   const pool = createPool({
     workers: inspection.workers,
     timeoutMs: inspection.timeoutMs,
-    settings: { rulesFiles, maxBodyBytes: inspection.maxBodyBytes, maxArguments: inspection.maxArguments },
+    settings: {
+      rulesFiles,
+      maxBodyBytes: inspection.maxBodyBytes,
+      maxArguments: inspection.maxArguments,
+      threshold: inspection.threshold,
+      maxRecordedBodyBytes: inspection.maxRecordedBodyBytes,
+    },
     onTrouble: (message) => {
       metrics.workerTroubles.inc();
       warnSeldom(`inspection: ${message}`);
@@ -83,10 +103,11 @@ async function start(config: Config): Promise<void> {
   const pump = startPump({
     store,
     maxBatches: inspection.workers + 1,
+    runsAlone: isCareful,
     onTrouble: onStoreError,
     inspect: (pending) =>
       inspectBatch({
-        ...inspection,
+        maxRecordedBodyBytes: inspection.maxRecordedBodyBytes,
         pending,
         pool,
         suspect: (index) => store.suspect(pending.seq, index),

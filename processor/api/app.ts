@@ -1,4 +1,5 @@
 // What people and their tools read: attacks as JSON for those with the token, and the page.
+import { fileURLToPath } from 'node:url';
 import express, { type Express, type RequestHandler } from 'express';
 import { answerErrors, methodNotAllowed, notFound, Refusal } from '../errors.ts';
 import type { Stats, Store } from '../store/store.ts';
@@ -13,7 +14,7 @@ export interface ApiOptions {
   onInternal: (error: Error) => void;
 }
 
-const pageFolder = new URL('../page', import.meta.url).pathname;
+const pageFolder = fileURLToPath(new URL('../page', import.meta.url));
 
 // Attackers write what the page shows: nothing from elsewhere, nothing inline, no frame around it.
 const pageHeaders = {

@@ -64,6 +64,11 @@ export interface FakeProcessor {
   end(signal: NodeJS.Signals): Promise<number | null>;
 }
 
+const children = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+});
+
 /** Rejects with what it printed when it ends before it listens. */
 export function startProcessor(
   { configFile }: Pick<FakeSite, 'configFile'>,
@@ -77,9 +82,8 @@ export function startProcessor(
   const { promise, resolve, reject } = Promise.withResolvers<FakeProcessor>();
   const gone = new Promise<number | null>((done) => child.once('close', done));
   // A test that fails must not leave it behind.
-  const killIt = () => child.kill('SIGKILL');
-  process.once('exit', killIt);
-  void gone.then(() => process.off('exit', killIt));
+  children.add(child);
+  void gone.then(() => children.delete(child));
   let output = '';
   const read = (chunk: Buffer) => {
     output += chunk;

@@ -5,7 +5,7 @@ parentPort.on('message', ({ request }) => {
   if (request.target === '/crash') process.exit(3);
   if (request.target === '/hang') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
   parentPort.postMessage(
-    request.target === '/error' ? { kind: 'error', message: 'no' } : { kind: 'matches', matches: [] },
+    request.target === '/error' ? { kind: 'error', message: 'no' } : { kind: 'judged', judgement: null },
   );
 });
 parentPort.postMessage({ kind: 'ready' });

@@ -4,16 +4,15 @@ import { inspectBatch } from './inspect-batch.ts';
 
 const body = encodeBatch([{ target: '/a' }, { target: '/b' }, { target: '/c' }]);
 const base = {
-  threshold: 5,
   maxRecordedBodyBytes: 10,
   onDrop: () => {},
-  pool: { inspect: async () => ({ matches: [] }) },
+  pool: { inspect: async () => ({ judgement: null }) },
 };
 const pending = { seq: 1, body, exchanges: 3, attempts: 1, skipped: [] as number[] };
 
 test('every exchange of a batch is inspected or dropped', async (t) => {
   const inspect = async ({ request }: { request: { target: string } }) =>
-    request.target === '/b' ? { dropped: 'timeout' as const, message: '' } : { matches: [] };
+    request.target === '/b' ? { dropped: 'timeout' as const, message: '' } : { judgement: null };
   const outcome = await inspectBatch({ ...base, pending, pool: { inspect }, suspect: () => t.fail() });
   t.deepEqual(outcome, { inspected: 2, dropped: { timeout: 1 }, hits: [] });
 });

@@ -1,16 +1,13 @@
 // One accepted batch, from its bytes to what is recorded about it.
 import { BadBatch, type Batch, decodeBatch, type Exchange } from '../exchange.ts';
-import type { Match } from '../modsecurity/modsecurity.ts';
 import type { LossReason, NewHit, Outcome, Pending } from '../store/store.ts';
 import { endpointOf, parameterOf } from './endpoint.ts';
-import { locate } from './locate.ts';
+import { type Judgement, recordedRequest } from './judge.ts';
 import type { Inspected, Pool } from './pool.ts';
-import { verdictOf } from './verdict.ts';
 
 export interface BatchInspectionOptions {
   pending: Pending;
   pool: Pick<Pool, 'inspect'>;
-  threshold: number;
   /** Of a body, in the record of a hit. */
   maxRecordedBodyBytes: number;
   /** Called before each exchange of a batch that may have killed the process; null: none is under way. */
@@ -22,9 +19,12 @@ export interface BatchInspectionOptions {
 // Once may be a plain restart; a batch that was begun twice and not finished goes one exchange at a time.
 const maxTrustedAttempts = 2;
 
-/** Rejects only when the pool closes. */
+/** To be inspected one exchange at a time, with nothing else beside it: if the process dies, the reason is known. */
+export const isCareful = ({ attempts }: Pick<Pending, 'attempts'>): boolean => attempts > maxTrustedAttempts;
+
+/** Rejects when the pool closes, or when the store cannot take a suspect. */
 export async function inspectBatch(options: BatchInspectionOptions): Promise<Outcome> {
-  const { pending, pool, suspect, onDrop } = options;
+  const { pending, pool, suspect, onDrop, maxRecordedBodyBytes } = options;
   const dropped: Outcome['dropped'] = {};
   const drop = (reason: LossReason, amount: number, message: string) => {
     dropped[reason] = (dropped[reason] ?? 0) + amount;
@@ -45,12 +45,11 @@ export async function inspectBatch(options: BatchInspectionOptions): Promise<Out
   let inspected = 0;
   const settle = (exchange: Exchange, result: Inspected) => {
     if ('dropped' in result) return drop(result.dropped, 1, result.message);
+    if (result.judgement) hits.push(hitOf(exchange, result.judgement, maxRecordedBodyBytes));
     inspected += 1;
-    const hit = hitOf(exchange, result.matches, options);
-    if (hit) hits.push(hit);
   };
 
-  const careful = pending.attempts > maxTrustedAttempts;
+  const careful = isCareful(pending);
   const running: Promise<void>[] = [];
   for (const [index, exchange] of batch.exchanges.entries()) {
     if (pending.skipped.includes(index)) {
@@ -67,30 +66,18 @@ export async function inspectBatch(options: BatchInspectionOptions): Promise<Out
   return { inspected, dropped, hits };
 }
 
-function hitOf(
-  exchange: Exchange,
-  matches: Match[],
-  { threshold, maxRecordedBodyBytes }: Pick<BatchInspectionOptions, 'threshold' | 'maxRecordedBodyBytes'>,
-): NewHit | undefined {
-  const verdict = verdictOf(matches, threshold);
-  if (!verdict) return undefined;
+function hitOf(exchange: Exchange, judgement: Judgement, maxRecordedBodyBytes: number): NewHit {
   const { target, ...seen } = exchange;
-  const { request } = exchange;
-  const body = request.body.slice(0, maxRecordedBodyBytes);
-  const recorded = {
-    ...request,
-    body,
-    bodyTruncated: request.bodyTruncated || body.length < request.body.length,
-  };
+  const { type, score, deciding, matches, mark } = judgement;
   return {
-    type: verdict.type,
+    type,
     target,
-    endpoint: endpointOf(request),
-    parameter: parameterOf(verdict.deciding),
-    exchange: { ...seen, request: recorded },
-    score: verdict.score,
-    matches: verdict.matches,
-    deciding: verdict.deciding.id,
-    mark: locate({ request: recorded }, verdict.deciding),
+    endpoint: endpointOf(exchange.request),
+    parameter: parameterOf(deciding),
+    exchange: { ...seen, request: recordedRequest(exchange.request, maxRecordedBodyBytes) },
+    score,
+    matches,
+    deciding: deciding.id,
+    mark,
   };
 }

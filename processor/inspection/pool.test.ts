@@ -8,7 +8,7 @@ function fakePool(t: ExecutionContext, workers = 1) {
   const pool = createPool({
     workers,
     timeoutMs: 300,
-    settings: { rulesFiles: [], maxBodyBytes: 1, maxArguments: 1 },
+    settings: { rulesFiles: [], maxBodyBytes: 1, maxArguments: 1, threshold: 5, maxRecordedBodyBytes: 1 },
     onTrouble: (message) => troubles.push(message),
     file: new URL('../fake/worker.js', import.meta.url),
   });
@@ -21,14 +21,14 @@ const asking = (target: string) => decodeBatch(encodeBatch([{ target }])).exchan
 test('many exchanges share few workers', async (t) => {
   const { pool } = fakePool(t, 2);
   const results = await Promise.all(Array.from({ length: 50 }, () => pool.inspect(asking('/'))));
-  t.true(results.every((result) => 'matches' in result));
+  t.true(results.every((result) => 'judgement' in result));
 });
 
 test('a worker that dies loses one exchange and is replaced', async (t) => {
   const { pool, troubles } = fakePool(t);
   const [lost, next] = await Promise.all([pool.inspect(asking('/crash')), pool.inspect(asking('/'))]);
   t.like(lost, { dropped: 'worker_crash' });
-  t.deepEqual(next, { matches: [] });
+  t.deepEqual(next, { judgement: null });
   t.deepEqual(troubles, ['worker ended (3): no reason given']);
 });
 
@@ -36,7 +36,7 @@ test('an inspection over its time is given up and its worker replaced', async (t
   const { pool, troubles } = fakePool(t);
   const [lost, next] = await Promise.all([pool.inspect(asking('/hang')), pool.inspect(asking('/'))]);
   t.like(lost, { dropped: 'timeout' });
-  t.deepEqual(next, { matches: [] });
+  t.deepEqual(next, { judgement: null });
   t.is(troubles.length, 1);
 });
 

@@ -1,13 +1,14 @@
 // Inspectors in worker threads: off the event loop, replaced when they die or do not come back.
 import { Worker } from 'node:worker_threads';
 import type { Exchange } from '../exchange.ts';
-import type { Match } from '../modsecurity/modsecurity.ts';
+import type { Judgement } from './judge.ts';
 import type { WorkerAnswer, WorkerSettings } from './worker.ts';
 
 /** Why an exchange was not inspected. */
 export type DropReason = 'timeout' | 'worker_crash' | 'inspection_error';
 
-export type Inspected = { matches: Match[] } | { dropped: DropReason; message: string };
+/** `judgement` null: no attack. */
+export type Inspected = { judgement: Judgement | null } | { dropped: DropReason; message: string };
 
 export interface PoolOptions {
   workers: number;
@@ -83,8 +84,8 @@ export function createPool({ workers, timeoutMs, settings, onTrouble, file }: Po
       clearTimeout(slot.timer);
       delete slot.job;
       job?.resolve(
-        answer.kind === 'matches'
-          ? { matches: answer.matches }
+        answer.kind === 'judged'
+          ? { judgement: answer.judgement }
           : { dropped: 'inspection_error', message: answer.message },
       );
     }

@@ -1,9 +1,11 @@
 // Takes accepted batches from the store, inspects them and records the outcome.
-import { type Outcome, type Pending, type Store, StoreUnavailable } from '../store/store.ts';
+import type { Outcome, Pending, Store } from '../store/store.ts';
 
 export interface PumpOptions {
   store: Pick<Store, 'take' | 'finish'>;
   inspect: (pending: Pending) => Promise<Outcome>;
+  /** One that nothing else may run beside. */
+  runsAlone: (pending: Pending) => boolean;
   /** Batches under way: a few keep all workers busy over the end of one, few keep memory small. */
   maxBatches: number;
   onTrouble: (error: Error) => void;
@@ -18,25 +20,45 @@ export interface Pump {
 }
 
 /** Begins with what an earlier process left. */
-export function startPump({ store, inspect, maxBatches, onTrouble, retryMs = 1000 }: PumpOptions): Pump {
+export function startPump({
+  store,
+  inspect,
+  runsAlone,
+  maxBatches,
+  onTrouble,
+  retryMs = 1000,
+}: PumpOptions): Pump {
   const running = new Set<Promise<void>>();
+  // Taken, and waiting until they may run beside what is running.
+  const queue: Pending[] = [];
+  let alone = false;
   let lastSeq = 0;
   let stopped = false;
   let retry: NodeJS.Timeout | undefined;
 
   const wake = () => {
-    if (stopped || retry) return;
-    const room = maxBatches - running.size;
+    if (stopped) return;
+    if (!retry) take();
+    begin();
+  };
+
+  const take = () => {
+    const room = maxBatches - running.size - queue.length;
     if (room <= 0) return;
-    let taken: Pending[];
     try {
-      taken = store.take(lastSeq, room);
+      queue.push(...store.take(lastSeq, room));
     } catch (error) {
       onTrouble(error as Error);
       return wakeLater();
     }
-    for (const pending of taken) {
-      lastSeq = pending.seq;
+    lastSeq = queue.at(-1)?.seq ?? lastSeq;
+  };
+
+  const begin = () => {
+    for (let pending = queue[0]; pending; pending = queue[0]) {
+      if (running.size > 0 && (alone || runsAlone(pending))) return;
+      queue.shift();
+      alone = runsAlone(pending);
       const work = run(pending).finally(() => {
         running.delete(work);
         wake();
@@ -53,22 +75,18 @@ export function startPump({ store, inspect, maxBatches, onTrouble, retryMs = 100
   };
 
   const run = async (pending: Pending) => {
-    let outcome: Outcome;
-    try {
-      outcome = await inspect(pending);
-    } catch (error) {
-      // The pool closed: the batch stays in the store for the next start.
-      if (!stopped) onTrouble(error as Error);
-      return;
-    }
-    // With the outcome at hand, only the disk is in the way.
+    let outcome: Outcome | undefined;
+    // The batch was acknowledged: whatever fails is tried again. Once stopped, it stays in the store for the next start.
     for (;;) {
       try {
+        outcome ??= await inspect(pending);
         return store.finish(pending.seq, outcome);
       } catch (error) {
-        onTrouble(error as Error);
-        if (stopped || !(error instanceof StoreUnavailable)) return;
+        // A pool that closes is no trouble.
+        if (!stopped || outcome) onTrouble(error as Error);
+        if (stopped) return;
         await new Promise((resolve) => setTimeout(resolve, retryMs));
+        if (stopped) return;
       }
     }
   };

@@ -1,5 +1,6 @@
 // The addon of this folder, with its types. `make` builds modsecurity.node.
 import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
 
 /** Name and value as sent. */
 export interface RawHeader {
@@ -48,7 +49,7 @@ interface Addon {
 
 /** Throws `load <file>: <cause>. <what to do>` when the addon is not built or libmodsecurity3 is missing. */
 export function loadInspector(rulesFiles: string[]): Inspector {
-  const file = new URL('modsecurity.node', import.meta.url).pathname;
+  const file = fileURLToPath(new URL('modsecurity.node', import.meta.url));
   let addon: Addon;
   try {
     addon = createRequire(import.meta.url)(file) as Addon;

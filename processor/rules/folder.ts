@@ -1,5 +1,5 @@
 // One folder with all rules, in the order of their file names: libmodsecurity finds a rule's data file beside the rule's own file.
-import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const ownFolder = import.meta.dirname;
@@ -7,7 +7,7 @@ const ownFolder = import.meta.dirname;
 export interface RulesOptions {
   /** The folder that `rules/crs.sh` prints. */
   crsFolder: string;
-  /** Made anew; what was in it is removed. */
+  /** An empty folder; nothing in it is replaced. */
   folder: string;
   /** CRS paranoia level, 1..4. */
   paranoia: number;
@@ -21,9 +21,7 @@ export interface RulesOptions {
  */
 export function assembleRules({ crsFolder, folder, paranoia, threshold }: RulesOptions): string[] {
   const crs = crsFiles(crsFolder);
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, '001-setup.conf'), setup({ paranoia, threshold }));
+  writeFileSync(join(folder, '001-setup.conf'), setup({ paranoia, threshold }), { flag: 'wx' });
   for (const name of crs) symlinkSync(join(crsFolder, name), join(folder, name));
   for (const name of readdirSync(ownFolder).filter((name) => name.endsWith('.conf'))) {
     symlinkSync(join(ownFolder, name), join(folder, name));

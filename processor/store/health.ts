@@ -1,5 +1,5 @@
 // Whether the store takes writes, and the way back by itself.
-import { type Store, StoreUnavailable } from './store.ts';
+import type { Store } from './store.ts';
 
 export interface StoreHealth {
   /** Undefined: it takes writes. */
@@ -27,9 +27,9 @@ export function watchStore({
   const probe = () => {
     try {
       store.probe();
-    } catch (error) {
-      if (error instanceof StoreUnavailable) return;
-      throw error;
+    } catch {
+      // Whatever it is: as long as the write fails, there is trouble, and a throw here would end the process.
+      return;
     }
     clearInterval(timer);
     trouble = undefined;

@@ -1,9 +1,13 @@
 import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import test from 'ava';
 import { decodeBatch, type Exchange } from '../exchange.ts';
 import { encodeBatch } from '../fake/batch.ts';
 import { openSqlite } from './sqlite.ts';
-import type { NewHit } from './store.ts';
+import { type NewHit, StoreUnavailable } from './store.ts';
 
 const hourMs = 3_600_000;
 const outcome = (hits: NewHit[] = []) => ({ inspected: hits.length, dropped: {}, hits });
@@ -111,7 +115,42 @@ test('what is too old is removed, with attacks that have nothing left', (t) => {
 });
 
 test('a file that cannot be opened is named with what to do', (t) => {
-  t.throws(() => openSqlite('/nonexistent/x.db'), {
-    message: /^open store \/nonexistent\/x\.db: .*\. Give a writable file/,
+  t.throws(() => openSqlite('/dev/null/x.db'), {
+    message: /^open store \/dev\/null\/x\.db: .*\. Give a writable file/,
   });
+});
+
+test('the folder of the file is made, for its owner only', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'podmirror-store-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  openSqlite(join(folder, 'a/b/x.db')).close();
+  t.is(statSync(join(folder, 'a')).mode & 0o777, 0o700);
+});
+
+test('a file that another program holds is trouble that may pass', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'podmirror-store-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'x.db');
+  const store = openSqlite(file, { busyTimeoutMs: 10 });
+  const other = new DatabaseSync(file);
+  other.exec('BEGIN IMMEDIATE');
+  const batch = { id: randomBytes(16), body: Buffer.from('x'), exchanges: 1, nowMs: 0 };
+  const error = t.throws(() => store.accept(batch), { instanceOf: StoreUnavailable });
+  t.regex(error.message, /in use elsewhere .*\. End the other program/);
+  other.exec('ROLLBACK');
+  t.is(store.accept(batch), 'stored');
+  other.close();
+  store.close();
+});
+
+test('a batch that comes again after days is known', (t) => {
+  const store = openSqlite(':memory:');
+  const batch = { id: randomBytes(16), body: Buffer.from('x'), exchanges: 1, nowMs: 0 };
+  store.accept(batch);
+  store.prune({ maxHits: 10, keepDays: 1 }, 6 * 24 * hourMs);
+  t.is(store.accept(batch), 'duplicate');
+  store.prune({ maxHits: 10, keepDays: 30 }, 29 * 24 * hourMs);
+  t.is(store.accept(batch), 'duplicate');
+  store.prune({ maxHits: 10, keepDays: 1 }, 8 * 24 * hourMs);
+  t.is(store.accept(batch), 'stored');
 });

@@ -1,25 +1,28 @@
 // The store in one SQLite file (`node:sqlite`).
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
 import { recordHit } from './hits.ts';
 import { migrate } from './migrations.ts';
 import { readAttack, readAttacks } from './reading.ts';
 import { type LossReason, type Outcome, type Stats, type Store, StoreUnavailable } from './store.ts';
 
-// An agent gives up on a batch within minutes.
-const rememberBatchIdsMs = 24 * 3_600_000;
+// An agent tries for as long as it runs: a batch whose answer was lost may come again after days without network.
+const minRememberBatchIdsDays = 7;
 const dayMs = 24 * 3_600_000;
 
 /**
- * Opens or makes the file. Throws `open store <file>: <cause>. <what to do>`.
+ * Opens or makes the file, and its folder. Throws `open store <file>: <cause>. <what to do>`.
  *
  * WAL with synchronous=FULL: each commit is on the disk before it returns, so what was acknowledged survives
  * kill -9 and, as far as the disk keeps its word about fsync, loss of power. NORMAL would survive only the
  * first. It costs one fsync for each batch, not for each exchange.
  */
-export function openSqlite(file: string): Store {
+export function openSqlite(file: string, { busyTimeoutMs = 5000 } = {}): Store {
   let db: DatabaseSync;
   try {
-    db = new DatabaseSync(file, { timeout: 5000 });
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    db = new DatabaseSync(file, { timeout: busyTimeoutMs });
     db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;');
     // A WAL that grew in a burst gives its space back.
     db.exec('PRAGMA journal_size_limit = 67108864');
@@ -119,7 +122,9 @@ function createStore(db: DatabaseSync): Store {
 
     prune: ({ maxHits, keepDays }, nowMs) => {
       transaction(() => {
-        sql('DELETE FROM batch WHERE received_ms < ?').run(nowMs - rememberBatchIdsMs);
+        sql('DELETE FROM batch WHERE received_ms < ?').run(
+          nowMs - Math.max(keepDays, minRememberBatchIdsDays) * dayMs,
+        );
         sql('DELETE FROM hit WHERE time_ms < ?').run(nowMs - keepDays * dayMs);
         sql('DELETE FROM hit WHERE id <= (SELECT id FROM hit ORDER BY id DESC LIMIT 1 OFFSET ?)').run(
           maxHits,
@@ -152,13 +157,17 @@ function toStats(rows: { name: string; value: number }[], pending: number): Stat
   };
 }
 
-// SQLITE_FULL, SQLITE_IOERR, SQLITE_CANTOPEN, SQLITE_READONLY: the disk's fault, and it may pass.
+const mendDisk = 'Make space on its disk';
+const freeFile = 'End the other program that holds it';
+// SQLITE_FULL, IOERR, CANTOPEN, READONLY, BUSY, LOCKED: not the fault of what is written, and it may pass.
 // https://www.sqlite.org/rescode.html; the low byte is the primary code.
-const diskTrouble = new Map([
-  [13, 'the disk is full'],
-  [10, 'the disk does not take writes'],
-  [14, 'the file cannot be opened'],
-  [8, 'the file is read-only'],
+const passingTrouble = new Map([
+  [13, { what: 'the disk is full', advice: mendDisk }],
+  [10, { what: 'the disk does not take writes', advice: mendDisk }],
+  [14, { what: 'the file cannot be opened', advice: mendDisk }],
+  [8, { what: 'the file is read-only', advice: mendDisk }],
+  [5, { what: 'the file is in use elsewhere', advice: freeFile }],
+  [6, { what: 'a table is in use elsewhere', advice: freeFile }],
 ]);
 
 function guard<T>(action: () => T): T {
@@ -166,8 +175,8 @@ function guard<T>(action: () => T): T {
     return action();
   } catch (cause) {
     const { errcode, message } = cause as Error & { errcode?: number };
-    const trouble = diskTrouble.get((errcode ?? 0) & 0xff);
+    const trouble = passingTrouble.get((errcode ?? 0) & 0xff);
     if (trouble === undefined) throw cause;
-    throw new StoreUnavailable(`write store: ${trouble} (${message}). Make space on its disk`, { cause });
+    throw new StoreUnavailable(`write store: ${trouble.what} (${message}). ${trouble.advice}`, { cause });
   }
 }

@@ -115,5 +115,5 @@ export interface Retention {
   keepDays: number;
 }
 
-/** The disk is full or gone; the same call may work later. */
+/** The disk is full or gone, or the file locked; the same call may work later. */
 export class StoreUnavailable extends Error {}
