@@ -29,7 +29,6 @@ const volatile __u32 ring_bytes = 8 << 20;
 
 enum { MAX_FLOWS = 65536, MAX_TARGETS = 4096, MAX_CGROUP_DEPTH = 16 };
 enum { HEAD_SHORT = 256, HEAD_SCAN = 2048, HEAD_LINES = 64, CHUNK_STEPS = 256, MAX_PIECES = 40 };
-enum { RAW_WINDOW = 2 << 20 };
 enum { MAX_AGAIN = 30 }; /* the kernel allows 33 tail calls */
 
 struct {
@@ -131,8 +130,9 @@ struct flow {
 	__u32 span_off, span_seq, span_len; /* see forget */
 	__u32 head_len;     /* of the head just copied */
 	__u32 raw_from;     /* the packet in which OM_RAW began */
+	__u32 raw_told;     /* end of what was handed over whole */
 	__u16 requests, responses; /* packets that begin with one; heads */
-	__u8 class, out_mode, chunk_state, chunk_digits, flags, in_flags, out_flags, again, head_answer, method_known, interim, server_spoke;
+	__u8 class, out_mode, chunk_state, chunk_digits, flags, in_flags, out_flags, again, head_answer, method_known, interim, server_spoke, raw_dropped;
 };
 
 /* LRU: a host with more connections than this forgets the idle ones, which join late. */
@@ -737,21 +737,23 @@ static __noinline int place(struct __sk_buff *skb, const struct flow_key *key, s
 			return 0;
 	}
 	flow->out_next = span->seq + span->len;
-	if (flow->out_mode != OM_RAW)
+	if (flow->out_mode != OM_RAW) {
 		flow->raw_from = span->seq;
+		flow->raw_dropped = 0;
+	}
 	if (flow->out_mode == OM_RAW && control.flags & CT_OUT_RESYNC) {
 		flow->out_mode = OM_RESYNC;
 		return 0;
 	}
-	if (flow->out_mode == OM_RAW && control.flags & CT_OUT_HEAD) {
-		__s32 ahead = control.out_at - span->seq;
-
-		/* Behind: told too late, the next boundary will do. */
-		if (ahead >= 0) {
-			flow->out_mode = ahead ? OM_BODY : OM_HEAD;
-			flow->out_left = ahead;
-			flow->out_flags &= ~FO_BODY_START;
-		}
+	if (flow->out_mode == OM_RAW && control.flags & CT_OUT_HEAD && (__s32)(control.out_at - span->seq) >= 0) {
+		flow->out_left = control.out_at - span->seq;
+		flow->out_mode = flow->out_left ? OM_BODY : OM_HEAD;
+		flow->out_flags &= ~FO_BODY_START;
+	} else if (flow->out_mode == OM_RAW && flow->raw_dropped && control.flags & CT_RAW_SEEN &&
+		   control.raw_seen == flow->raw_told) {
+		/* User space has read all that it got, and cannot know the place behind what was passed by. */
+		flow->out_mode = OM_RESYNC;
+		return 0;
 	}
 	flow->again = 0;
 	return 1;
@@ -808,7 +810,7 @@ static __noinline int egress(struct __sk_buff *skb, const struct flow_key *key, 
 		return 0;
 	}
 	/* Not understood, or more messages in this packet than can be walked: user space frames. */
-	if (raw_ahead(flow, span) > RAW_WINDOW || bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > ring_bytes / 2) {
+	if (raw_ahead(flow, span) > (__s32)(ring_bytes / 4) || bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > ring_bytes / 2) {
 		/*
 		 * One download must not take the room of all others. Its place is kept: user space
 		 * may know by now where the next head begins.
@@ -817,12 +819,14 @@ static __noinline int egress(struct __sk_buff *skb, const struct flow_key *key, 
 		advance(span, span->len);
 		flow->out_base = span->seq;
 		flow->out_mode = OM_RAW;
+		flow->raw_dropped = 1;
 		return 0;
 	}
 	if (flow->out_mode == OM_HEAD)
 		span->flags |= R_HEAD;
 	flow->out_mode = OM_RAW;
 	span->flags |= R_RAW;
+	flow->raw_told = span->seq + span->len;
 	return emit(skb, key, flow, span);
 }
 

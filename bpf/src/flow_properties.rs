@@ -342,3 +342,52 @@ proptest! {
         }
     }
 }
+
+/// One request in one segment, and its answer.
+fn simple(request: &[u8], flags: u16) -> Vec<Segment> {
+    let client = CLIENT_ISN.wrapping_add(1);
+    let server = SERVER_ISN.wrapping_add(1);
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec();
+    let ack = client.wrapping_add(request.len() as u32);
+    let flags_out = record::OUT | record::PACKET | record::HEAD;
+    vec![
+        Segment {
+            flags: record::PACKET | flags,
+            seq: client,
+            ack: server,
+            base: 0,
+            payload: request.to_vec(),
+            time: 1,
+        },
+        Segment { flags: flags_out, seq: server, ack, base: server, payload: answer, time: 2 },
+    ]
+}
+
+#[test]
+fn urgent_data_is_reported_as_a_conflict() {
+    let (exchanges, _) = play(&simple(b"GET /pasXswd HTTP/1.1\r\n\r\n", record::URGENT), false);
+    assert!(exchanges[0].conflicting);
+}
+
+#[test]
+fn a_request_that_two_servers_read_differently_is_dropped_by_that_name() {
+    let request = b"POST / HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    let (exchanges, ledger) = play(&simple(request, 0), false);
+    assert_eq!((exchanges.len(), ledger.dropped_for(Drop::AmbiguousLength)), (0, 1));
+}
+
+#[test]
+fn outstanding_requests_of_one_connection_have_a_bound() {
+    let mut segments = Vec::new();
+    let mut seq = CLIENT_ISN.wrapping_add(1);
+    for i in 0..100u64 {
+        let mut payload = b"POST / HTTP/1.1\r\nContent-Length: 60000\r\n\r\n".to_vec();
+        payload.resize(payload.len() + 60000, b'x');
+        let next = seq.wrapping_add(payload.len() as u32);
+        segments.push(Segment { flags: record::PACKET, seq, ack: 1, base: 0, payload, time: i });
+        seq = next;
+    }
+    let (_, ledger) = play(&segments, false);
+    assert_eq!(ledger.dropped_for(Drop::TooManyPending), 1);
+    assert!(ledger.captured < 20);
+}

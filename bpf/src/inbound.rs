@@ -300,3 +300,112 @@ impl Inbound {
 fn end_of(held: &Held) -> u32 {
     held.seq.wrapping_add(held.bytes.len() as u32)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes down what it is handed.
+    #[derive(Default)]
+    struct Notes {
+        bytes: Vec<u8>,
+        gaps: Vec<(u32, bool)>,
+        conflicts: usize,
+    }
+
+    impl Sink for Notes {
+        fn data(&mut self, _: u32, bytes: &[u8], _: Origin, _: bool, _: &mut Ledger) {
+            self.bytes.extend_from_slice(bytes);
+        }
+        fn gap(&mut self, _: u32, len: u32, skipped: bool, _: &mut Ledger) {
+            self.gaps.push((len, skipped));
+        }
+        fn conflict(&mut self, _: u32) {
+            self.conflicts += 1;
+        }
+        fn is_wanted(&self, _: u32) -> bool {
+            true
+        }
+    }
+
+    struct Stream {
+        inbound: Inbound,
+        notes: Notes,
+        ledger: Ledger,
+    }
+
+    fn stream(max_held_bytes: usize) -> Stream {
+        Stream { inbound: Inbound::new(100, max_held_bytes), notes: Notes::default(), ledger: Ledger::default() }
+    }
+
+    impl Stream {
+        fn push(&mut self, seq: u32, bytes: &[u8]) {
+            self.inbound.push(seq, bytes, Origin::default(), true, &mut self.notes, &mut self.ledger);
+        }
+        fn acknowledge(&mut self, ack: u32) {
+            self.inbound.acknowledged(ack, &mut self.notes, &mut self.ledger);
+        }
+    }
+
+    #[test]
+    fn the_segment_that_fills_a_hole_is_taken_however_much_is_held() {
+        let mut s = stream(10);
+        s.push(103, b"0123456789");
+        s.push(113, b"over the cap");
+        s.push(100, b"abcXXX");
+        assert_eq!(s.notes.bytes, b"abc0123456789");
+        assert_eq!((s.notes.conflicts, s.inbound.held_bytes()), (1, 0));
+    }
+
+    #[test]
+    fn a_hole_is_a_gap_once_the_server_acknowledges_bytes_behind_it() {
+        let mut s = stream(100);
+        s.push(110, b"later");
+        assert!(s.notes.bytes.is_empty() && s.notes.gaps.is_empty());
+        s.acknowledge(115);
+        assert_eq!((&s.notes.bytes[..], &s.notes.gaps[..]), (&b"later"[..], &[(10, false)][..]));
+    }
+
+    #[test]
+    fn the_number_of_a_fin_is_no_missing_byte_and_a_forged_fin_hides_none() {
+        let mut s = stream(100);
+        s.push(100, b"abc");
+        s.inbound.fin(103);
+        s.acknowledge(104);
+        assert!(s.notes.gaps.is_empty());
+        s.inbound.fin(101);
+        s.acknowledge(120);
+        assert_eq!(s.notes.gaps, [(17, false)]);
+    }
+
+    #[test]
+    fn bytes_that_nobody_wants_are_skipped_and_not_lost() {
+        let mut s = stream(100);
+        s.push(100, b"abc");
+        s.inbound.skip_to(150);
+        s.acknowledge(150);
+        assert_eq!((&s.notes.gaps[..], s.inbound.is_skipping()), (&[(47, true)][..], false));
+    }
+
+    #[test]
+    fn a_second_copy_that_cannot_be_compared_any_more_is_a_conflict_until_acknowledged() {
+        let mut s = stream(1 << 20);
+        s.push(100, &vec![b'x'; 3 * RECENT_BYTES]);
+        s.push(100, b"another beginning");
+        assert_eq!(s.notes.conflicts, 1);
+        s.acknowledge(s.inbound.next());
+        s.push(100, b"another beginning");
+        assert_eq!(s.notes.conflicts, 1);
+    }
+
+    #[test]
+    fn segments_of_one_byte_cannot_fill_the_memory() {
+        let mut s = stream(1 << 20);
+        for i in 0..5000 {
+            s.push(102 + 2 * i, b"x");
+        }
+        assert_eq!(s.inbound.held_bytes(), MAX_HELD);
+        s.inbound.finish(Discard::FlowClosed, &mut s.ledger);
+        assert_eq!(s.ledger.discarded_total(), 5000);
+    }
+}
