@@ -44,7 +44,8 @@ rootTest(
   '--print writes the same requests as nginx logs, and ends with an account that closes',
   async (t) => {
     const { nginx, printer } = await nginxInCgroup(t);
-    const agent = await openAgent(t, printer);
+    // Room enough, as in differential.test.ts.
+    const agent = await openAgent(t, { ...printer, more: { limits: { ringBytes: 64 << 20 } } });
     const plans = planMix({ random: seededRandom(SEED), requests: MIXED_REQUESTS });
     const sent = await sendAll(plans, { port: nginx.port, seed: SEED, concurrency: 16 });
     const ledger = await agent.ledgerWhen(

@@ -17,7 +17,8 @@ rootTest('another cgroup that serves HTTP at the same time is never seen', async
   const neighbour = openCgroup(t, 'neighbour');
   const nginx = await openNginx(t, { cgroup: target });
   const other = await openNginx(t, { cgroup: neighbour });
-  const { capture, collector } = openCapture(t);
+  // Room enough, as in differential.test.ts.
+  const { capture, collector } = openCapture(t, { ringBytes: 64 << 20 });
   capture.select({ cgroup: target.path, identity: { name: 'target' } });
 
   const plan = (prefix: string, seed: number) =>
