@@ -34,7 +34,7 @@ certs: $(STATE)/npm ## Make development certificates in ./.state/certs
 ##@ Develop
 
 .PHONY: build
-build: $(STATE)/apt $(STATE)/npm bpf/podmirror.node processor/modsecurity/modsecurity.node crs ## Install what is missing and build the two native addons
+build: $(STATE)/apt $(STATE)/npm cargo-folder bpf/podmirror.node processor/modsecurity/modsecurity.node crs ## Install what is missing and build the two native addons
 
 .PHONY: check
 check: build ## Types, lint and unit tests: the fast inner loop
@@ -53,7 +53,7 @@ format: build ## Let biome and rustfmt lay out the code
 	@biome check --write . && cargo fmt
 
 .PHONY: clean
-clean: ## Remove what was built or installed into the tree (the cache in $(CACHE) stays)
+clean: ## Remove what was built or installed into the tree (the cache stays)
 	@rm -rf node_modules $(STATE) bpf/podmirror.node processor/modsecurity/modsecurity.node
 
 ##@ Parts
@@ -82,11 +82,18 @@ $(STATE)/npm: package.json package-lock.json $(STATE)/apt
 	@npm install --no-save --no-fund --no-audit --loglevel=error
 	@touch $@
 
-bpf/podmirror.node: $(RUST_SOURCES) | $(STATE)/apt
+# Cargo tells by dates what is to be built again, and two clones share its folder: to the one that comes second
+# what the other built would look newer than its own sources.
+.PHONY: cargo-folder
+cargo-folder:
+	@mkdir -p $(CARGO_TARGET_DIR)
+	@[ "$$(cat $(CARGO_TARGET_DIR)/.tree 2>/dev/null)" = "$(CURDIR)" ] || { touch $(RUST_SOURCES); echo "$(CURDIR)" >$(CARGO_TARGET_DIR)/.tree; }
+
+bpf/podmirror.node: $(RUST_SOURCES) | $(STATE)/apt cargo-folder
 	@cargo build --release --locked -p podmirror-bpf
 	@install -m 755 $(CARGO_TARGET_DIR)/release/libpodmirror_bpf.so $@
 
-processor/modsecurity/modsecurity.node: $(RUST_SOURCES) | $(STATE)/apt
+processor/modsecurity/modsecurity.node: $(RUST_SOURCES) | $(STATE)/apt cargo-folder
 	@cargo build --release --locked -p podmirror-modsecurity
 	@install -m 755 $(CARGO_TARGET_DIR)/release/libpodmirror_modsecurity.so $@
 

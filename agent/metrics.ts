@@ -67,6 +67,12 @@ export function createMetrics({ read, process }: { read: () => Facts; process: b
   gauge('exchanges_in_flight', 'Exchanges neither delivered nor dropped yet', [], ({ ledger }) => [
     [{}, ledger.exchanges.inFlight],
   ]);
+  counter(
+    'exchange_bodies_stripped',
+    'Exchanges kept without their body for want of room',
+    [],
+    ({ ledger }) => [[{}, ledger.exchanges.bodiesStripped]],
+  );
   counter('bytes_seen', 'TCP payload of the targets', [], ({ ledger }) => [[{}, ledger.bytes.seen]]);
   counter('bytes_copied', 'Payload copied out of the kernel', [], ({ ledger }) => [
     [{}, ledger.bytes.copied],

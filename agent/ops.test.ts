@@ -5,7 +5,13 @@ import { createMetrics, type Facts } from './metrics.ts';
 import { answer, healthPages, opsPages, serve } from './ops.ts';
 
 const ledger: Ledger = {
-  exchanges: { captured: 12, delivered: 9, dropped: { queue_full: 2, rejected: 0 }, inFlight: 1 },
+  exchanges: {
+    captured: 12,
+    delivered: 9,
+    dropped: { queue_full: 2, rejected: 0 },
+    inFlight: 1,
+    bodiesStripped: 3,
+  },
   bytes: {
     seen: 900,
     copied: 500,
@@ -46,6 +52,7 @@ test('the metrics show the ledger by reason and coverage by target', async (t) =
     'podmirror_exchanges_dropped_total{reason="queue_full"} 2',
     'podmirror_exchanges_dropped_total{reason="rejected"} 0',
     'podmirror_exchanges_in_flight 1',
+    'podmirror_exchange_bodies_stripped_total 3',
     'podmirror_bytes_seen_total 900',
     'podmirror_bytes_copied_total 500',
     'podmirror_bytes_parsed_total 490',

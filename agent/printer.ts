@@ -1,10 +1,11 @@
 // `--print`: exchanges as JSON lines instead of a processor.
 import type { Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
 import protobuf from 'protobufjs';
 import { jsonLines, type WireBatch } from './jsonline.ts';
 import type { Deliver, Outcome } from './pump.ts';
 
-const contract = new URL('../processor/exchange.proto', import.meta.url).pathname;
+const contract = fileURLToPath(new URL('../processor/exchange.proto', import.meta.url));
 
 /** Decodes one encoded ExchangeBatch. Throws when the bytes are none. */
 export function batchDecoder(): (bytes: Buffer) => WireBatch {

@@ -47,6 +47,7 @@ test('when time is up, what is queued is booked as dropped and the account still
     delivered: 0,
     dropped: { shutdown: 5 },
     inFlight: 0,
+    bodiesStripped: 0,
   });
 });
 

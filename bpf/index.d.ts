@@ -59,6 +59,8 @@ export interface Ledger {
     delivered: number;
     dropped: Record<string, number>;
     inFlight: number;
+    /** Exchanges whose body was taken out to make room in the queue; they stay, marked `body_truncated`. */
+    bodiesStripped: number;
   };
   bytes: {
     /** TCP payload of the targets, both directions, retransmissions included. */

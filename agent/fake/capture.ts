@@ -16,7 +16,13 @@ export function fakeCapture({
   const unsettled = new Map<string, Batch>();
   const selected = new Map<string, Identity>();
   const settled: FakeCapture['settled'] = new Map();
-  const exchanges: Ledger['exchanges'] = { captured: 0, delivered: 0, dropped: {}, inFlight: 0 };
+  const exchanges: Ledger['exchanges'] = {
+    captured: 0,
+    delivered: 0,
+    dropped: {},
+    inFlight: 0,
+    bodiesStripped: 0,
+  };
   let wake = () => {};
   let stopped = false;
 

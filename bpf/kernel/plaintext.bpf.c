@@ -61,7 +61,7 @@ struct {
 	__type(value, struct target);
 } targets SEC(".maps");
 
-/* key: slot_of(flow id) */
+/* key: a hash of the flow id, see read_control */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, CONTROL_SLOTS);
@@ -132,7 +132,11 @@ struct flow {
 	__u32 raw_from;     /* the packet in which OM_RAW began */
 	__u32 raw_told;     /* end of what was handed over whole */
 	__u16 requests, responses; /* packets that begin with one; heads */
-	__u8 class, out_mode, chunk_state, chunk_digits, flags, in_flags, out_flags, again, head_answer, method_known, interim, server_spoke, raw_dropped;
+	__u8 class, out_mode, chunk_state, chunk_digits, flags, in_flags, out_flags;
+	__u8 again;         /* times that the program called itself for this packet */
+	__u8 head_answer, method_known, interim; /* of the response being walked */
+	__u8 server_spoke;
+	__u8 raw_dropped;   /* something was passed by in OM_RAW */
 };
 
 /* LRU: a host with more connections than this forgets the idle ones, which join late. */
@@ -207,8 +211,6 @@ static __always_inline void fill(struct record *r, const struct flow_key *key, c
 	r->len = len;
 	r->in_isn = flow->in_isn;
 	r->out_isn = flow->out_isn;
-	r->cut = 0;
-	r->pad1 = 0;
 }
 
 static __always_inline void advance(struct span *span, __u32 n)
@@ -701,7 +703,7 @@ static __always_inline void forget(struct flow *flow, struct span *span)
 }
 
 /* Finds the place of this packet in the stream; 0: nothing in it is to be walked. */
-static __noinline int place(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow, struct span *span)
+static __noinline int place(struct __sk_buff *skb, struct flow *flow, struct span *span)
 {
 	struct control control = {};
 	__u32 behind;
@@ -783,7 +785,7 @@ static __noinline int egress(struct __sk_buff *skb, const struct flow_key *key, 
 		span->seq = flow->span_seq;
 		span->len = flow->span_len;
 		span->flags &= ~R_PACKET;
-	} else if (!place(skb, key, flow, span)) {
+	} else if (!place(skb, flow, span)) {
 		return 0;
 	}
 	forget(flow, span);
@@ -884,11 +886,14 @@ static __noinline int ingress(struct __sk_buff *skb, const struct flow_key *key,
 	} else if (flow->class == FC_JOINED && begins_request(word)) {
 		flow->class = FC_HTTP1;
 	}
-	if (flow->class == FC_HTTP1 && begins_request(word))
+	if (flow->class == FC_HTTP1 && begins_request(word)) {
 		flow->requests++;
-	if (flow->class == FC_HTTP1 && begins_request(word) && !(flow->in_flags & FI_ANCHORED && flow->anchor == span->ack)) {
-		flow->anchor = span->ack;
-		flow->in_flags = (flow->in_flags & ~FI_HEAD) | FI_ANCHORED | ((__u32)word == 0x44414548 ? FI_HEAD : 0);
+		if (!(flow->in_flags & FI_ANCHORED) || flow->anchor != span->ack) {
+			__u8 head = (__u32)word == 0x44414548 /* "HEAD" */ ? FI_HEAD : 0;
+
+			flow->anchor = span->ack;
+			flow->in_flags = (flow->in_flags & ~FI_HEAD) | FI_ANCHORED | head;
+		}
 	}
 	/* FC_NEW: the first segment is still missing; user space puts them in order. */
 	if (flow->class != FC_HTTP1 && flow->class != FC_NEW)

@@ -34,14 +34,12 @@ struct record {
 	__u32 len;
 	__u32 in_isn;            /* 0 and R_JOINED when the handshake was not seen */
 	__u32 out_isn;
-	__u32 cut;               /* bytes of the packet behind these that were lost */
-	__u32 pad1;
 };
-_Static_assert(sizeof(struct record) == 96, "src/record.rs reads this layout");
+_Static_assert(sizeof(struct record) == 88, "src/record.rs reads this layout");
 _Static_assert(__builtin_offsetof(struct record, remote_port) == 56, "src/record.rs");
 _Static_assert(__builtin_offsetof(struct record, flags) == 62, "src/record.rs");
 _Static_assert(__builtin_offsetof(struct record, seq) == 64, "src/record.rs");
-_Static_assert(__builtin_offsetof(struct record, cut) == 88, "src/record.rs");
+_Static_assert(__builtin_offsetof(struct record, out_isn) == 84, "src/record.rs");
 
 /* control.flags: what user space asks of one flow. */
 enum {
@@ -65,7 +63,7 @@ struct control {
 _Static_assert(sizeof(struct control) == 32, "src/control.rs writes this layout");
 #define CONTROL_SLOTS 65536
 
-/* Counters in bytes unless they say otherwise; src/kernel_counters.rs names them in this order. */
+/* Counters in bytes unless they say otherwise; src/counters.rs names them in this order. */
 enum counter {
 	N_SEEN,                  /* TCP payload of selected cgroups, both directions */
 	N_COPIED,

@@ -47,8 +47,7 @@ pub struct Flow {
     responses: Responses,
     pub last_ns: u64,
     pub closed: bool,
-    /// What stands in the control slot.
-    skipping: bool,
+    /// The latest response bytes were handed over whole.
     raw: bool,
 }
 
@@ -71,7 +70,6 @@ impl Flow {
             responses: Responses::new(record.out_isn.wrapping_add(1), joined, limits.response_headers.clone()),
             last_ns: record.ktime_ns,
             closed: false,
-            skipping: false,
             raw: false,
         }
     }
@@ -89,6 +87,7 @@ impl Flow {
         self.last_ns = record.ktime_ns;
         self.target = record.target;
         let mut wish = Wish::default();
+        let was_skipping = self.inbound.is_skipping();
         if record.has(record::OUT) {
             self.inbound.acknowledged(record.ack, &mut self.requests, ledger);
             if !record.payload.is_empty() {
@@ -109,14 +108,12 @@ impl Flow {
                 self.requests.conflict(record.seq);
             }
             self.inbound.push(record.seq, record.payload, origin, packet_start, &mut self.requests, ledger);
-            wish.in_skip_done = self.skipping && !self.inbound.is_skipping();
-            self.skipping &= !wish.in_skip_done;
             if let Some(to) = self.requests.wanted_from.take() {
                 self.inbound.skip_to(to);
-                self.skipping = true;
                 wish.in_skip = Some((self.inbound.next(), to));
             }
         }
+        wish.in_skip_done = was_skipping && !self.inbound.is_skipping();
         while let Some(pending) = self.requests.take_ready() {
             done(self.exchange(pending));
         }

@@ -126,15 +126,9 @@ impl Inbound {
         if bytes.is_empty() {
             return;
         }
-        if seq == self.next && self.held.is_empty() {
-            self.deliver(bytes, origin, packet_start, sink, ledger);
-            return;
-        }
         if seq == self.next {
-            // It fills the hole: never to be refused for want of room.
-            let free =
-                self.held.front().map_or(bytes.len(), |held| ahead(held.seq, seq).max(0).unsigned_abs() as usize);
-            let free = free.min(bytes.len());
+            // In order, or it fills the hole: never to be refused for want of room.
+            let free = free_bytes(self.held.front(), seq, bytes.len());
             self.deliver(&bytes[..free], origin, packet_start, sink, ledger);
             seq = seq.wrapping_add(free as u32);
             bytes = &bytes[free..];
@@ -245,12 +239,8 @@ impl Inbound {
             while at < self.held.len() && ahead(end_of(&self.held[at]), seq) <= 0 {
                 at += 1;
             }
-            let free = match self.held.get(at) {
-                Some(held) => ahead(held.seq, seq).clamp(0, i32::MAX).unsigned_abs() as usize,
-                None => bytes.len(),
-            }
-            .min(bytes.len());
-            if free > 0 {
+            let free = free_bytes(self.held.get(at), seq, bytes.len());
+            let taken = if free > 0 {
                 if self.held.len() >= MAX_HELD || self.held_bytes + free > self.max_held_bytes {
                     ledger.discard(Discard::ReassemblyFull, bytes.len());
                     return;
@@ -258,6 +248,7 @@ impl Inbound {
                 self.held_bytes += free;
                 self.held.insert(at, Held { seq, bytes: bytes[..free].to_vec(), origin, packet_start });
                 at += 1;
+                free
             } else {
                 let held = &self.held[at];
                 let from = ahead(seq, held.seq).unsigned_abs() as usize;
@@ -266,13 +257,10 @@ impl Inbound {
                     sink.conflict(seq);
                 }
                 ledger.discard(Discard::Retransmission, same);
-                seq = seq.wrapping_add(same as u32);
-                bytes = &bytes[same..];
-                packet_start = false;
-                continue;
-            }
-            seq = seq.wrapping_add(free as u32);
-            bytes = &bytes[free..];
+                same
+            };
+            seq = seq.wrapping_add(taken as u32);
+            bytes = &bytes[taken..];
             packet_start = false;
         }
     }
@@ -295,6 +283,11 @@ impl Inbound {
             sink.conflict(seq.wrapping_add(from as u32));
         }
     }
+}
+
+/// How many of `len` bytes at `seq` fit in front of the held segment that follows.
+fn free_bytes(following: Option<&Held>, seq: u32, len: usize) -> usize {
+    following.map_or(len, |held| (ahead(held.seq, seq).max(0).unsigned_abs() as usize).min(len))
 }
 
 fn end_of(held: &Held) -> u32 {

@@ -86,6 +86,7 @@ pub struct ExchangeLedger {
     pub delivered: f64,
     pub dropped: BTreeMap<String, f64>,
     pub in_flight: f64,
+    pub bodies_stripped: f64,
 }
 
 #[napi(object)]
@@ -334,6 +335,7 @@ fn to_view(account: &Account) -> LedgerView {
             delivered: ledger.delivered as f64,
             dropped: to_numbers(ledger.dropped()),
             in_flight: account.in_flight as f64,
+            bodies_stripped: ledger.bodies_stripped as f64,
         },
         bytes: ByteLedger {
             seen: counters.seen() as f64,

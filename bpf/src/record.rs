@@ -11,7 +11,7 @@ pub const RESYNC: u16 = 1 << 7;
 pub const URGENT: u16 = 1 << 8;
 
 /// Bytes before the payload.
-pub const HEADER_LEN: usize = 96;
+pub const HEADER_LEN: usize = 88;
 
 /// The client's side first; `local` is the mirrored server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -30,7 +30,7 @@ ${fixed.length} pairs of rounds each, agent off and on in alternation; each figu
 ${costTable(`${whole(completeness.wantedPerSecond)} requests per second`, fixed)}
 
 At full load the agent takes its share of the client's core, so nginx is asked less. A request costs nginx more when it is asked
-less (compare the two columns "agent off"), so the ratio of this table holds that too; the one above does not.
+less (compare the two columns "agent off"), and part of the ratio of this table may be that. How much was not measured.
 
 ${costTable('full load (wrk)', full)}
 

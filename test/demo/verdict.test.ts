@@ -3,7 +3,7 @@ import type { Ledger } from '../../bpf/index.d.ts';
 import { type Shown, whatIsWrong } from './verdict.ts';
 
 const ledger = (exchanges: Partial<Ledger['exchanges']> = {}): Ledger => ({
-  exchanges: { captured: 4, delivered: 4, dropped: {}, inFlight: 0, ...exchanges },
+  exchanges: { captured: 4, delivered: 4, dropped: {}, inFlight: 0, bodiesStripped: 0, ...exchanges },
   bytes: { seen: 0, copied: 0, elided: {}, lost: {}, parsed: 0, discarded: {}, held: 0 },
   closes: true,
 });

@@ -132,7 +132,7 @@ for (const { title, wrapper, lacks } of [
   { title: 'no capability at all', wrapper: without('all'), lacks: 'CAP_NET_ADMIN, CAP_PERFMON, CAP_BPF' },
   { title: 'no CAP_BPF', wrapper: without('bpf', 'sys_admin'), lacks: 'CAP_BPF' },
   { title: 'no CAP_PERFMON', wrapper: without('perfmon', 'sys_admin'), lacks: 'CAP_PERFMON' },
-  // It is asked for as late as at the first attachment.
+  // The kernel asks for it as late as at the first attachment.
   { title: 'no CAP_NET_ADMIN', wrapper: without('net_admin', 'sys_admin'), lacks: 'CAP_NET_ADMIN' },
 ]) {
   rootTest(`${title} ends the agent with 69, and it says what is missing and how to grant it`, async (t) => {
