@@ -25,16 +25,25 @@ char LICENSE[] SEC("license") = "GPL";
 /* Raised by user space whenever `targets` changed: flows look their target up again. */
 volatile __u32 generation = 1;
 
+/* The size of ring_out. */
 const volatile __u32 ring_bytes = 8 << 20;
 
 enum { MAX_FLOWS = 65536, MAX_TARGETS = 4096, MAX_CGROUP_DEPTH = 16 };
-enum { HEAD_SHORT = 256, HEAD_SCAN = 2048, HEAD_LINES = 64, CHUNK_STEPS = 256, MAX_PIECES = 40 };
+enum { HEAD_SHORT = 256, HEAD_SCAN = 2048, HEAD_LINES = 32, CHUNK_STEPS = 256, MAX_PIECES = 40 };
 enum { MAX_AGAIN = 30 }; /* the kernel allows 33 tail calls */
 
+/*
+ * A ring per direction. Client and server often run on two processors, and a ring that both write to passes its lock
+ * and its position between their caches with every record. User space merges the two by record.ktime_ns.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 8 << 20);
-} ring SEC(".maps");
+} ring_in SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20);
+} ring_out SEC(".maps");
 
 /* Answers to pipelined requests share packets: the egress program calls itself for each further one.
  * A loop around the walk would multiply what the verifier has to check. key: 0 */
@@ -118,12 +127,19 @@ enum {                  /* flow.out_flags */
 	FO_AGAIN = 8,   /* this packet holds another message at span_off: the program calls itself */
 };
 
+/*
+ * Ingress and egress of a connection often run on two processors, and every cache line that both touch and one writes
+ * is paid for: so what is hardly ever written is in one and all else in a second. The map puts 48 bytes and the key
+ * before it, 96 in all.
+ */
 struct flow {
 	__u64 id;
 	__u64 target;
-	__u64 out_left;     /* body or chunk bytes still to pass */
 	__u32 generation;
 	__u32 in_isn, out_isn;
+	__u8 class, flags, server_spoke, pad0;
+
+	__u64 out_left;     /* body or chunk bytes still to pass */
 	__u32 out_next;     /* next response byte to be walked */
 	__u32 out_base;     /* end of what user space was last told of */
 	__u32 anchor;       /* the client's ACK when it last sent what looks like a request */
@@ -132,12 +148,14 @@ struct flow {
 	__u32 raw_from;     /* the packet in which OM_RAW began */
 	__u32 raw_told;     /* end of what was handed over whole */
 	__u16 requests, responses; /* packets that begin with one; heads */
-	__u8 class, out_mode, chunk_state, chunk_digits, flags, in_flags, out_flags;
+	__u8 out_mode, chunk_state, chunk_digits, in_flags, out_flags;
 	__u8 again;         /* times that the program called itself for this packet */
 	__u8 head_answer, method_known, interim; /* of the response being walked */
-	__u8 server_spoke;
 	__u8 raw_dropped;   /* something was passed by in OM_RAW */
+	__u8 pad1[6];
 };
+_Static_assert(sizeof(struct flow_key) == 48 && __builtin_offsetof(struct flow, out_left) == 32 &&
+	       sizeof(struct flow) == 96, "a cache line each");
 
 /* LRU: a host with more connections than this forgets the idle ones, which join late. */
 struct {
@@ -196,6 +214,7 @@ static __always_inline void fill(struct record *r, const struct flow_key *key, c
 				 const struct span *span, __u32 len)
 {
 	r->flow_id = flow->id;
+	/* Not skb->tstamp, which is cheaper: user space merges the rings by it, so it must be read behind the reservation. */
 	r->ktime_ns = bpf_ktime_get_ns();
 	r->target = flow->target;
 	__builtin_memcpy(r->remote, key->remote, 16);
@@ -227,9 +246,9 @@ static __always_inline void advance(struct span *span, __u32 n)
  * Copies the next `piece` bytes (1..SIZE) to a record. A reservation needs a constant size:
  * one class each. `n` is provably 1..SIZE: 5.10 and 6.1 refuse a length that may be 0.
  */
-#define EMIT_CLASS(SIZE)                                                                              \
+#define EMIT_CLASS(SIZE, RING)                                                                              \
 	do {                                                                                          \
-		struct { struct record r; __u8 bytes[SIZE]; } *e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0); \
+		struct { struct record r; __u8 bytes[SIZE]; } *e = bpf_ringbuf_reserve(RING, sizeof(*e), 0); \
 		__u32 n = (piece - 1) & (SIZE - 1);                                                   \
 		if (!e) {                                                                             \
 			count(N_L_RING_FULL, piece);                                                  \
@@ -258,30 +277,40 @@ static __always_inline void told(struct flow *flow, struct span *span, __u32 pie
 }
 
 /* Copies span->len bytes, which is at least 1, and moves the span behind them. */
-static __noinline int emit(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow, struct span *span)
-{
-	__u32 piece = 16384;
+#define EMIT(RING)                                                                                    \
+	do {                                                                                          \
+		__u32 piece = 16384;                                                                  \
+		for (int i = 0; i < MAX_PIECES; i++) {                                                \
+			if (span->len <= 16384)                                                       \
+				break;                                                                \
+			EMIT_CLASS(16384, RING);                                                      \
+			told(flow, span, piece);                                                      \
+		}                                                                                     \
+		piece = span->len;                                                                    \
+		if (!piece)                                                                           \
+			return 0;                                                                     \
+		if (piece <= 256)                                                                     \
+			EMIT_CLASS(256, RING);                                                        \
+		else if (piece <= 1024)                                                               \
+			EMIT_CLASS(1024, RING);                                                       \
+		else if (piece <= 4096)                                                               \
+			EMIT_CLASS(4096, RING);                                                       \
+		else if (piece <= 16384)                                                              \
+			EMIT_CLASS(16384, RING);                                                      \
+		else                                                                                  \
+			count(N_L_TOO_LARGE, piece);                                                  \
+		told(flow, span, piece);                                                              \
+	} while (0)
 
-	for (int i = 0; i < MAX_PIECES; i++) {
-		if (span->len <= 16384)
-			break;
-		EMIT_CLASS(16384);
-		told(flow, span, piece);
-	}
-	piece = span->len;
-	if (!piece)
-		return 0;
-	if (piece <= 256)
-		EMIT_CLASS(256);
-	else if (piece <= 1024)
-		EMIT_CLASS(1024);
-	else if (piece <= 4096)
-		EMIT_CLASS(4096);
-	else if (piece <= 16384)
-		EMIT_CLASS(16384);
-	else
-		count(N_L_TOO_LARGE, piece);
-	told(flow, span, piece);
+static __noinline int emit_in(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow, struct span *span)
+{
+	EMIT(&ring_in);
+	return 0;
+}
+
+static __noinline int emit_out(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow, struct span *span)
+{
+	EMIT(&ring_out);
 	return 0;
 }
 
@@ -300,9 +329,9 @@ struct {
 volatile __u32 lost_ends_count = 0;
 
 /* FIN or RST: a record of its own without payload, behind the packet's data. */
-static __always_inline void emit_end(const struct flow_key *key, struct flow *flow, struct span *span)
+static __always_inline void emit_end(void *ring, const struct flow_key *key, struct flow *flow, struct span *span)
 {
-	struct record *r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+	struct record *r = bpf_ringbuf_reserve(ring, sizeof(*r), 0);
 
 	if (!r) {
 		__u8 one = 1;
@@ -339,24 +368,30 @@ static __always_inline int is_http1(__u64 word)
  */
 struct scan {
 	__u32 filled;            /* bytes that are the packet's */
-	__u32 len;               /* of the head with its empty line; more than `filled`: not found */
+	__u32 len;               /* of the head with its empty line; more than `filled`, or 0: not found */
 	__u32 line_count;
-	__u32 line;              /* where the present line begins */
 	__u32 length_at, encoding_at;
-	__u16 lines[HEAD_LINES]; /* where each line but the first begins */
+	__u16 lines[HEAD_LINES]; /* where lines begin that may be of interest */
 	__u8 lengths, encodings, pad[2];
 };
 
-/* The top bit of each byte of `word` that is LF; bytes behind the first such one may be flagged wrongly. */
+/* By its first byte: a line that may be Content-Length or Transfer-Encoding, or may be the empty one. */
+enum { LC_FRAMING = 1, LC_LF = 1 << 1, LC_CR = 2 << 1 }; /* the empty line's length, one bit up */
+static const __u8 line_class[256] = {
+	['c'] = LC_FRAMING, ['C'] = LC_FRAMING, ['t'] = LC_FRAMING, ['T'] = LC_FRAMING,
+	['\r'] = LC_CR, ['\n'] = LC_LF,
+};
+
+/* The top bit of each byte of `word` that is LF. */
 static __always_inline __u64 line_feeds(__u64 word)
 {
 	word ^= 0x0a0a0a0a0a0a0a0aULL;
-	return (word - 0x0101010101010101ULL) & ~word & 0x8080808080808080ULL;
+	return ~(((word & 0x7f7f7f7f7f7f7f7fULL) + 0x7f7f7f7f7f7f7f7fULL) | word) & 0x8080808080808080ULL;
 }
 
 /*
- * Finds the end of the head and the beginnings of its lines, eight bytes at a time: this is most of what
- * a response costs its server. Two LF stand behind the filled bytes.
+ * Finds the end of the head and the lines of interest, eight bytes at a time: this is much of what a response costs
+ * its server. Two LF stand behind the filled bytes.
  */
 static __noinline int find_end(const __u8 *bytes, struct scan *scan, __u32 limit)
 {
@@ -366,21 +401,20 @@ static __noinline int find_end(const __u8 *bytes, struct scan *scan, __u32 limit
 		/* Five LF in eight bytes end the head before: an empty line is among them. */
 		for (int n = 0; n < 4; n++) {
 			__u32 i;
+			__u8 class;
 
 			if (!found)
 				break;
-			/* The number of the lowest flagged byte; little endian. */
-			i = at + ((((found & -found) >> 7) * 0x0001020304050607ULL) >> 56 & 7);
+			/* Behind the lowest flagged byte; little endian. */
+			i = at + 1 + ((((found & -found) >> 7) * 0x0001020304050607ULL) >> 56 & 7);
 			found &= found - 1;
-			if (bytes[i] != '\n')
-				continue;
-			if (i <= scan->line + 1) {
-				/* An empty line; one of a single character is none, look_at_head looks. */
-				scan->len = i + 1;
+			class = line_class[bytes[i]];
+			if (class & (LC_CR | LC_LF)) {
+				scan->len = i + (class >> 1);
 				return 0;
 			}
-			scan->line = i + 1;
-			scan->lines[scan->line_count++ & (HEAD_LINES - 1)] = i + 1;
+			scan->lines[scan->line_count & (HEAD_LINES - 1)] = i;
+			scan->line_count += class & LC_FRAMING;
 		}
 	}
 	return 0;
@@ -486,7 +520,7 @@ enum look { LOOK_FOUND, LOOK_NO_ROOM, LOOK_NO_LOAD, LOOK_NO_END };
 		struct { struct record r; __u8 bytes[SIZE + 64]; struct scan scan; } *e;              \
 		enum look look = LOOK_NO_ROOM;                                                        \
 		__u32 n = span->len > SIZE ? SIZE : span->len;                                        \
-		e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);                                        \
+		e = bpf_ringbuf_reserve(&ring_out, sizeof(*e), 0);                                    \
 		if (e) {                                                                              \
 			n = (n - 1) & (SIZE - 1);                                                     \
 			asm volatile("" : "+r"(n));                                                   \
@@ -515,7 +549,6 @@ static __noinline enum look look_at_head(__u8 *bytes, struct scan *scan, __u32 n
 	bytes[n + 1] = '\n';
 	scan->filled = n;
 	scan->len = 0;
-	scan->line = 0;
 	scan->line_count = 0;
 	scan->length_at = 0;
 	scan->encoding_at = 0;
@@ -523,8 +556,8 @@ static __noinline enum look look_at_head(__u8 *bytes, struct scan *scan, __u32 n
 	scan->encodings = 0;
 	find_end(bytes, scan, size + 8);
 	len = scan->len;
-	if (len < 16 || len > scan->filled || scan->line_count > HEAD_LINES || !is_http1(*(__u64 *)bytes) ||
-	    (bytes[(len - 2) & mask] != '\r' && bytes[(len - 2) & mask] != '\n'))
+	if (len < 16 || len > scan->filled || scan->line_count >= HEAD_LINES || !is_http1(*(__u64 *)bytes) ||
+	    bytes[(len - 1) & mask] != '\n')
 		return LOOK_NO_END;
 	find_framing(bytes, scan, mask);
 	frame_body(bytes, scan, flow, mask);
@@ -812,7 +845,7 @@ static __noinline int egress(struct __sk_buff *skb, const struct flow_key *key, 
 		return 0;
 	}
 	/* Not understood, or more messages in this packet than can be walked: user space frames. */
-	if (raw_ahead(flow, span) > (__s32)(ring_bytes / 4) || bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > ring_bytes / 2) {
+	if (raw_ahead(flow, span) > (__s32)(ring_bytes / 4) || bpf_ringbuf_query(&ring_out, BPF_RB_AVAIL_DATA) > ring_bytes / 2) {
 		/*
 		 * One download must not take the room of all others. Its place is kept: user space
 		 * may know by now where the next head begins.
@@ -829,7 +862,7 @@ static __noinline int egress(struct __sk_buff *skb, const struct flow_key *key, 
 	flow->out_mode = OM_RAW;
 	span->flags |= R_RAW;
 	flow->raw_told = span->seq + span->len;
-	return emit(skb, key, flow, span);
+	return emit_out(skb, key, flow, span);
 }
 
 /* "GET ", "POST"…: a registered method (RFC 9110 section 9.3, RFC 5789) at the start of a packet. */
@@ -914,7 +947,7 @@ static __noinline int ingress(struct __sk_buff *skb, const struct flow_key *key,
 			span->flags &= ~R_PACKET;
 		}
 	}
-	return emit(skb, key, flow, span);
+	return emit_in(skb, key, flow, span);
 }
 
 /* What is left in the span was not wanted: by class. */
@@ -1068,7 +1101,8 @@ walk:
 	if (span->len) {
 		span->flags |= R_PACKET;
 		if (out) {
-			flow->server_spoke = 1;
+			if (!flow->server_spoke)
+				flow->server_spoke = 1;
 			/* The server speaks first (SMTP, MySQL): not HTTP. */
 			if (flow->class == FC_NEW) {
 				flow->class = FC_OTHER;
@@ -1085,7 +1119,7 @@ walk:
 	}
 	if (tcp_flags & (TCP_FIN | TCP_RST)) {
 		if (flow->class == FC_HTTP1 || flow->class == FC_TUNNEL || flow->class == FC_NEW)
-			emit_end(key, flow, span);
+			emit_end(out ? (void *)&ring_out : (void *)&ring_in, key, flow, span);
 		/* An incoming RST may be forged: the map's LRU takes the flow in time. */
 		if (tcp_flags & TCP_RST) {
 			if (out)

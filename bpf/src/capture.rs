@@ -6,14 +6,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use libbpf_rs::RingBuffer;
-
 use crate::cgroup;
 use crate::counters::Counters;
 use crate::error::{CaptureError, Code};
 use crate::flow::Limits;
 use crate::flows::{Flows, discard_released};
-use crate::kernel::{Kernel, Storage};
+use crate::kernel::{Kernel, Rings, Storage};
 use crate::ledger::{Discard, Drop, Ledger};
 use crate::queue::{Encoded, Queue};
 use crate::record::Record;
@@ -26,7 +24,7 @@ const IDLE_AFTER: u32 = 100;
 const IDLE_TICK: Duration = Duration::from_millis(10);
 /// A batch is closed when it is full or this old.
 const LINGER: Duration = Duration::from_millis(50);
-/// Records of one drain.
+/// Records of one drain, of each direction.
 const DRAIN_RECORDS: usize = 16384;
 const EXPIRE_EVERY: Duration = Duration::from_secs(30);
 /// More packets than this cannot be between two counters of the kernel when they are read.
@@ -175,11 +173,11 @@ impl Finished<'_> {
     }
 }
 
-struct Owner<'k, 'o, 'r> {
+struct Owner<'k, 'r> {
     options: &'r Options,
     kernel: &'r RefCell<Kernel<'k>>,
     state: &'r RefCell<State>,
-    ring: RingBuffer<'o>,
+    rings: RefCell<Rings>,
     waiting: Option<(Instant, Deliver)>,
     /// Handed out and not settled: id to exchanges.
     unsettled: HashMap<String, u64>,
@@ -205,12 +203,8 @@ pub fn run(options: &Options, commands: &Receiver<Command>, ready: &Reply<()>) -
         queued_since: None,
         drained_records: 0,
     });
-    let ring = kernel.borrow().ring(|bytes| {
-        state.borrow_mut().take(bytes, &kernel.borrow());
-        0
-    });
-    let ring = match ring {
-        Ok(ring) => ring,
+    let rings = match kernel.borrow().rings() {
+        Ok(rings) => RefCell::new(rings),
         Err(error) => {
             let _ = ready.send(Err(error));
             return Account::default();
@@ -221,7 +215,7 @@ pub fn run(options: &Options, commands: &Receiver<Command>, ready: &Reply<()>) -
         options,
         kernel: &kernel,
         state: &state,
-        ring,
+        rings,
         waiting: None,
         unsettled: HashMap::new(),
         stopped: false,
@@ -229,7 +223,7 @@ pub fn run(options: &Options, commands: &Receiver<Command>, ready: &Reply<()>) -
     owner.serve(commands)
 }
 
-impl Owner<'_, '_, '_> {
+impl Owner<'_, '_> {
     fn serve(&mut self, commands: &Receiver<Command>) -> Account {
         let mut idle = 0;
         let mut more = false;
@@ -286,7 +280,10 @@ impl Owner<'_, '_, '_> {
         // Before the ring: what stands in it about these flows is then drained first.
         let ended = self.kernel.borrow_mut().take_lost_ends();
         // Bounded: under a flood there is always one more, and batches and commands wait meanwhile.
-        let full = || self.ring.consume_raw_n(DRAIN_RECORDS) >= DRAIN_RECORDS as i32;
+        let full = || {
+            let (kernel, mut state) = (self.kernel.borrow(), self.state.borrow_mut());
+            self.rings.borrow_mut().drain(DRAIN_RECORDS, |bytes| state.take(bytes, &kernel))
+        };
         let mut more = full();
         for _ in 0..8 {
             if !more || ended.is_empty() {

@@ -7,12 +7,15 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
-use libbpf_rs::{Link, MapCore, MapFlags, OpenObject, PrintLevel, RingBuffer, RingBufferBuilder};
+use libbpf_rs::{Link, MapCore, MapFlags, OpenObject, PrintLevel};
 
 use crate::cgroup;
 use crate::control::Controls;
 use crate::counters::{COUNTERS, Counters};
 use crate::error::{CaptureError, Code};
+
+mod rings;
+pub use rings::Rings;
 
 #[allow(
     clippy::all,
@@ -65,7 +68,9 @@ impl<'a> Kernel<'a> {
             said.clear();
         }
         let mut open = PlaintextSkelBuilder::default().open(storage).map_err(load_error)?;
-        open.maps.ring.set_max_entries(ring_bytes).map_err(load_error)?;
+        // Responses that user space has to frame come whole; of requests there is less.
+        open.maps.ring_in.set_max_entries(ring_bytes / 2).map_err(load_error)?;
+        open.maps.ring_out.set_max_entries(ring_bytes).map_err(load_error)?;
         if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
             rodata.ring_bytes = ring_bytes;
         }
@@ -79,10 +84,8 @@ impl<'a> Kernel<'a> {
         Ok(Self { skel, links: BTreeMap::new(), controls, generation: 1, lost_ends_seen: 0 })
     }
 
-    pub fn ring<'r, F: FnMut(&[u8]) -> i32 + 'r>(&self, each: F) -> Result<RingBuffer<'r>, CaptureError> {
-        let mut builder = RingBufferBuilder::new();
-        builder.add(&self.skel.maps.ring, each).map_err(|e| CaptureError::internal("map the ring", e))?;
-        builder.build().map_err(|e| CaptureError::internal("map the ring", e))
+    pub fn rings(&self) -> Result<Rings, CaptureError> {
+        Rings::map(&self.skel.maps.ring_in, &self.skel.maps.ring_out)
     }
 
     /// Makes the probes stand on exactly these cgroups.

@@ -1,7 +1,7 @@
 /** `make bench`: what the agent costs nginx, what it costs itself, and whether it sees everything. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, release, tmpdir } from 'node:os';
+import { cpus, loadavg, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -9,14 +9,16 @@ import { type Agent, startAgent } from '../harness/agent.ts';
 import { createCgroup, whyNoCgroups } from '../harness/cgroup.ts';
 import { type Leave, leavingNothing } from '../harness/leave.ts';
 import { type Nginx, startNginx } from '../harness/nginx.ts';
+import { seededRandom } from '../harness/random.ts';
 import { runTool } from '../harness/run-tool.ts';
 import { type Completeness, measureCompleteness } from './completeness.ts';
 import { fixedRate, fullLoad, type Load } from './load.ts';
-import { type Pair, renderReport } from './report.ts';
+import { measureProgram } from './program-cost.ts';
+import { isDisturbed, type Pair, renderReport } from './report.ts';
 import { measureRound, type Round, rest } from './round.ts';
 import { type Sink, startSink } from './sink.ts';
 
-const usage = `usage: node test/bench/bench.ts [--pairs 6] [--seconds 5] [--connections 50] [--rate 20000] [--fixed-seconds 10]
+const usage = `usage: node test/bench/bench.ts [--pairs 30] [--full-pairs 10] [--seconds 2] [--connections 50] [--rate 20000] [--fixed-seconds 10]
 
 Needs root and two cores: nginx runs on core 0, everything else on core 1. Writes test/bench/results.md.
 `;
@@ -28,8 +30,9 @@ const INSPECTION = join(REPOSITORY, 'processor/inspect.bench.ts');
 
 const { values } = parseArgs({
   options: {
-    pairs: { type: 'string', default: '6' },
-    seconds: { type: 'string', default: '5' },
+    pairs: { type: 'string', default: '30' },
+    'full-pairs': { type: 'string', default: '10' },
+    seconds: { type: 'string', default: '2' },
     connections: { type: 'string', default: '50' },
     rate: { type: 'string', default: '20000' },
     'fixed-seconds': { type: 'string', default: '10' },
@@ -65,20 +68,25 @@ async function main(leave: Leave): Promise<number> {
   const bench = { directory, nginx, sink, cgroup: cgroup.path };
   const { port } = nginx;
   const [rate, connections] = [Number(values.rate), Number(values.connections)];
-  const fixed = await measurePairs(bench, 'fixed rate', fixedRate({ port, rate, core: OTHER_CORE }));
-  const full = await measurePairs(bench, 'full load', fullLoad({ port, connections, core: OTHER_CORE }));
+  const paced = fixedRate({ port, rate, core: OTHER_CORE });
+  const fixed = await measurePairs(bench, 'fixed rate', paced, Number(values.pairs));
+  const flood = fullLoad({ port, connections, core: OTHER_CORE });
+  const full = await measurePairs(bench, 'full load', flood, Number(values['full-pairs']));
+  const program = await withAgent(bench, (agent) => measureProgram(agent, paced, 5));
   const completeness = await measureAll(bench);
-  const report = renderReport({ fixed, full, completeness, inspection: await inspect(), machine: machine() });
+  const inspection = await inspect();
+  const report = renderReport({ fixed, full, program, completeness, inspection, machine: machine() });
   writeFileSync(RESULTS, report);
   process.stdout.write(`\n${report}\nwritten to ${RESULTS}\n`);
   return 0;
 }
 
-async function measurePairs(bench: Bench, name: string, load: Load): Promise<Pair[]> {
+async function measurePairs(bench: Bench, name: string, load: Load, count: number): Promise<Pair[]> {
+  const random = seededRandom(count);
   const pairs: Pair[] = [];
-  for (let number = 1; number <= Number(values.pairs); number++) {
-    // Which comes first changes by turns, so that a machine that slows down favours neither.
-    const onFirst = number % 2 === 0;
+  for (let number = 1; number <= count; number++) {
+    // By chance, so that nothing that changes on the machine favours either.
+    const onFirst = random.chance(0.5);
     const first = await measure(bench, load, onFirst);
     const second = await measure(bench, load, !onFirst);
     const pair = onFirst ? { off: second, on: first } : { off: first, on: second };
@@ -86,7 +94,7 @@ async function measurePairs(bench: Bench, name: string, load: Load): Promise<Pai
     const { off, on } = pair;
     process.stdout.write(
       `${name} ${number}: nginx ${off.nginxUsPerRequest.toFixed(2)} → ${on.nginxUsPerRequest.toFixed(2)} µs ` +
-        `(${(on.nginxUsPerRequest / off.nginxUsPerRequest).toFixed(3)}), ` +
+        `(${(on.nginxUsPerRequest / off.nginxUsPerRequest).toFixed(3)}${isDisturbed(pair) ? ', disturbed' : ''}), ` +
         `${off.perSecond.toFixed(0)} → ${on.perSecond.toFixed(0)} requests/s, ` +
         `agent ${on.agent?.usPerExchange.toFixed(2)} µs per exchange\n`,
     );
@@ -96,7 +104,7 @@ async function measurePairs(bench: Bench, name: string, load: Load): Promise<Pai
 
 async function measure(bench: Bench, load: Load, on: boolean): Promise<Round> {
   const [nginxPid = bench.nginx.pid] = bench.nginx.workerPids();
-  const round = { load, seconds: Number(values.seconds), nginxPid };
+  const round = { load, seconds: Number(values.seconds), nginxPid, nginxCore: NGINX_CORE };
   await rest();
   if (!on) return measureRound({ ...round, agent: null });
   return withAgent(bench, (agent) => measureRound({ ...round, agent }));
@@ -142,6 +150,7 @@ function machine() {
     kernel: release(),
     cpu: model,
     cores: cpus().length,
+    load: loadavg()[0] ?? 0,
     command,
   };
 }

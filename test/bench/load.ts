@@ -28,12 +28,18 @@ export function fullLoad({
     );
 }
 
-/** The same number of requests with and without the agent, so that nginx finds equally much at each wake-up. */
+/**
+ * The same requests at the same times with and without the agent, so that nginx finds equally much at each wake-up. For
+ * that the client has priority over the agent, with which it shares a core here.
+ */
 export function fixedRate({ port, rate, core }: { port: number; rate: number; core: number }): Load {
   return async (seconds) => {
     const args = [
       '-c',
       String(core),
+      'nice',
+      '-n',
+      '-20',
       process.execPath,
       PACED_CLIENT,
       String(port),

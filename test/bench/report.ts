@@ -1,8 +1,9 @@
 /** The results as a page that a person would paste into the README. */
 import type { Completeness } from './completeness.ts';
 import { markdownTable } from './markdown.ts';
+import type { ProgramCost } from './program-cost.ts';
 import type { AgentFigures, Round } from './round.ts';
-import { formatSpread, spreadOf } from './statistics.ts';
+import { formatSpread, medianInterval, spreadOf } from './statistics.ts';
 
 export interface Pair {
   off: Round;
@@ -13,32 +14,71 @@ export interface Results {
   /** At the same rate with and without the agent. */
   fixed: readonly Pair[];
   full: readonly Pair[];
+  program: ProgramCost;
   completeness: Completeness;
   /** Output of the processor's own benchmark; null: there is none yet. */
   inspection: string | null;
-  machine: { date: string; kernel: string; cpu: string; cores: number; command: string };
+  machine: { date: string; kernel: string; cpu: string; cores: number; load: number; command: string };
 }
 
-export function renderReport({ fixed, full, completeness, inspection, machine }: Results): string {
+/** Of a round's time; more, and the host or other processes have had a part in what nginx used. */
+const DISTURBED = 0.02;
+
+export function isDisturbed({ off, on }: Pair): boolean {
+  return Math.max(off.disturbed, on.disturbed) > DISTURBED;
+}
+
+export function renderReport(results: Results): string {
+  const { fixed, full, program, completeness, inspection, machine } = results;
   return `# Bench
 
 ${machine.date} · Linux ${machine.kernel} · ${machine.cpu}, ${machine.cores} cores · \`${machine.command}\`
 
 nginx with one worker on core 0, the client and the agent on core 1, a 1 KiB file over keep-alive on loopback.
-${fixed.length} pairs of rounds each, agent off and on in alternation; each figure is the median (lowest–highest).
+Pairs of rounds, agent off and on in random order; each figure is the median (lowest–highest). A pair does not count when the host or
+another process kept nginx from its core for more than ${percent(DISTURBED)} of a round. Load average at the end: ${machine.load.toFixed(1)}.
 
 ${costTable(`${whole(completeness.wantedPerSecond)} requests per second`, fixed)}
+
+${verdict(fixed)} ${programLine(program, fixed)}
 
 At full load the agent takes its share of the client's core, so nginx is asked less. A request costs nginx more when it is asked
 less (compare the two columns "agent off"), and part of the ratio of this table may be that. How much was not measured.
 
 ${costTable('full load (wrk)', full)}
 
+${verdict(full)}
+
 ${completenessTable(completeness)}
 ${inspection === null ? '' : `\nProcessor, inspection:\n\n\`\`\`\n${inspection.trim()}\n\`\`\`\n`}`;
 }
 
-function costTable(title: string, pairs: readonly Pair[]): string {
+const nginxRatio = ({ off, on }: Pair) => on.nginxUsPerRequest / off.nginxUsPerRequest;
+
+function verdict(all: readonly Pair[]): string {
+  const pairs = all.filter((pair) => !isDisturbed(pair));
+  const [low, high] = medianInterval(pairs.map(nginxRatio));
+  return (
+    `${pairs.length} of ${all.length} pairs count. nginx CPU per request on ÷ off: median ${spreadOf(pairs.map(nginxRatio)).median.toFixed(3)}, ` +
+    `its 95 % interval ${low.toFixed(3)}–${high.toFixed(3)} (bootstrap); of all ${all.length} pairs ${spreadOf(all.map(nginxRatio)).median.toFixed(3)}.`
+  );
+}
+
+function programLine(
+  { runsPerRequest, nsPerRun, verifiedInstructions }: ProgramCost,
+  pairs: readonly Pair[],
+): string {
+  const nsPerRequest = runsPerRequest * nsPerRun;
+  const nginxNs = spreadOf(pairs.map(({ off }) => off.nginxUsPerRequest)).median * 1000;
+  return (
+    `By the kernel's own count (bpf_stats, some 50 ns of each run are the counting) the egress program runs ${runsPerRequest.toFixed(2)} times a request, ` +
+    `${whole(nsPerRun)} ns each: ${percent(nsPerRequest / nginxNs, 1)} of nginx's time without the agent. ` +
+    `${whole(verifiedInstructions)} verified instructions.`
+  );
+}
+
+function costTable(title: string, all: readonly Pair[]): string {
+  const pairs = all.filter((pair) => !isDisturbed(pair));
   const spread = (values: readonly number[], digits: number) => formatSpread(spreadOf(values), digits);
   const row = (name: string, value: (round: Round) => number, digits = 2) => {
     const off = pairs.map((pair) => value(pair.off));
@@ -57,6 +97,7 @@ function costTable(title: string, pairs: readonly Pair[]): string {
     [title, 'agent off', 'agent on', 'on ÷ off'],
     row('nginx CPU, µs per request', ({ nginxUsPerRequest }) => nginxUsPerRequest),
     row('all CPU but the agent, µs per request', ({ machineUsPerRequest }) => machineUsPerRequest),
+    row('times that nginx slept per request', ({ sleepsPerRequest }) => sleepsPerRequest, 3),
     row('requests per second', ({ perSecond }) => perSecond, 0),
     agentRow('agent CPU, µs per exchange', ({ usPerExchange }) => usPerExchange),
     agentRow('agent resident memory, MiB', ({ residentBytes }) => residentBytes / 2 ** 20, 0),
@@ -69,14 +110,17 @@ function completenessTable(completeness: Completeness): string {
   return markdownTable([
     [`everything seen, at ${whole(wantedPerSecond)} per second`, ''],
     ['requests per second held', whole(perSecond)],
-    ['exchanges ÷ access-log lines', `${whole(exchanges)} ÷ ${whole(lines)} = ${percent(completeness)}`],
+    [
+      'exchanges ÷ access-log lines',
+      `${whole(exchanges)} ÷ ${whole(lines)} = ${percent(exchanges / lines, exchanges === lines ? 0 : 4)}`,
+    ],
     ['agent CPU, µs per exchange', agentUsPerExchange.toFixed(2)],
     ['ledger', `${ledger.closes ? 'closes' : 'DOES NOT CLOSE'}: ${ledgerLine(completeness)}`],
   ]);
 }
 
-function percent({ exchanges, lines }: Completeness): string {
-  return `${((exchanges / lines) * 100).toFixed(exchanges === lines ? 0 : 4)} %`;
+function percent(part: number, digits = 0): string {
+  return `${(part * 100).toFixed(digits)} %`;
 }
 
 function ledgerLine({ ledger: { exchanges, bytes } }: Completeness): string {

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Agent } from '../harness/agent.ts';
 import { cpuTimeUs, machineBusyUs, residentBytes } from '../harness/processes.ts';
+import { stolenNs, taskTimes } from './kernel-times.ts';
 import type { Load } from './load.ts';
 
 export interface Round {
@@ -9,6 +10,10 @@ export interface Round {
   nginxUsPerRequest: number;
   /** Of everything that ran but the agent: nginx, the client, and the softirqs between them. */
   machineUsPerRequest: number;
+  /** How often nginx found nothing to do: the fewer, the more it does at a time and the less each costs. */
+  sleepsPerRequest: number;
+  /** Of the round's time: nginx was kept from its core by the host or by other processes. */
+  disturbed: number;
   agent: AgentFigures | null;
 }
 
@@ -23,22 +28,28 @@ export interface RoundOptions {
   load: Load;
   seconds: number;
   nginxPid: number;
+  nginxCore: number;
   agent: Agent | null;
 }
 
 const WARM_UP_SECONDS = 1;
 
-export async function measureRound({ load, seconds, nginxPid, agent }: RoundOptions): Promise<Round> {
+export async function measureRound(options: RoundOptions): Promise<Round> {
+  const { load, seconds, agent } = options;
   await load(WARM_UP_SECONDS);
   const ledgerBefore = await agent?.settled();
-  const before = read(nginxPid, agent);
+  const before = read(options);
   const { requests, perSecond } = await load(seconds);
-  const after = read(nginxPid, agent);
+  const after = read(options);
   const agentDuring = after.agentUs - before.agentUs;
   const round = {
     perSecond,
-    nginxUsPerRequest: (after.nginxUs - before.nginxUs) / requests,
+    nginxUsPerRequest: (after.nginx.cpuNs - before.nginx.cpuNs) / 1000 / requests,
     machineUsPerRequest: (after.machineUs - before.machineUs - agentDuring) / requests,
+    sleepsPerRequest: (after.nginx.sleeps - before.nginx.sleeps) / requests,
+    disturbed:
+      (after.nginx.waitedNs - before.nginx.waitedNs + after.stolenNs - before.stolenNs) /
+      ((after.atMs - before.atMs) * 1e6),
   };
   if (!agent || !ledgerBefore) return { ...round, agent: null };
 
@@ -62,9 +73,11 @@ export function rest(): Promise<void> {
   return sleep(500);
 }
 
-function read(nginxPid: number, agent: Agent | null) {
+function read({ nginxPid, nginxCore, agent }: RoundOptions) {
   return {
-    nginxUs: cpuTimeUs(nginxPid),
+    atMs: performance.now(),
+    nginx: taskTimes(nginxPid),
+    stolenNs: stolenNs(nginxCore),
     machineUs: machineBusyUs(),
     agentUs: agent ? cpuTimeUs(agent.pid) : 0,
   };

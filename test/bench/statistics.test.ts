@@ -1,5 +1,5 @@
 import test from 'ava';
-import { formatSpread, spreadOf } from './statistics.ts';
+import { formatSpread, medianInterval, spreadOf } from './statistics.ts';
 
 for (const [values, median] of [
   [[3, 1, 2], 2],
@@ -17,4 +17,15 @@ test('no values have no median, lowest or highest', (t) => {
 
 test('a spread is told as median, lowest and highest', (t) => {
   t.is(formatSpread({ median: 1.016, low: 1, high: 12_345.678 }), '1.02 (1.00–12,345.68)');
+});
+
+test('the interval of a median lies among the values and around it', (t) => {
+  const values = Array.from({ length: 30 }, (_, i) => 1 + i / 100);
+  const [low, high] = medianInterval(values);
+  t.true(low > 1.05 && low < 1.145, `${low}`);
+  t.true(high < 1.24 && high > 1.145, `${high}`);
+});
+
+test('equal values leave no doubt', (t) => {
+  t.deepEqual(medianInterval([2, 2, 2]), [2, 2]);
 });

@@ -1,4 +1,5 @@
 /** A few numbers told by their median and spread. */
+import { seededRandom } from '../harness/random.ts';
 
 export interface Spread {
   median: number;
@@ -21,4 +22,15 @@ export function formatSpread({ median, low, high }: Spread, digits = 2): string 
       ? '–'
       : value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
   return `${text(median)} (${text(low)}–${text(high)})`;
+}
+
+/** Where the median of such values lies with 95 % confidence: the percentile bootstrap. */
+export function medianInterval(values: readonly number[], resamples = 10_000): [low: number, high: number] {
+  const random = seededRandom(1);
+  const medians = Array.from(
+    { length: values.length === 0 ? 0 : resamples },
+    () => spreadOf(values.map(() => random.pick(values))).median,
+  ).sort((a, b) => a - b);
+  const at = (part: number) => medians[Math.floor(part * (medians.length - 1))] ?? Number.NaN;
+  return [at(0.025), at(0.975)];
 }

@@ -1,0 +1,345 @@
+//! The reading side of the two rings, one per direction (BPF ring buffers, Documentation/bpf/ringbuf.rst).
+//!
+//! Not libbpf's: it tells the kernel its position after every record, which the server's processor then fetches anew
+//! for every packet; and the two directions have to be merged.
+use std::os::fd::{AsFd, AsRawFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use libbpf_rs::MapCore;
+
+use crate::error::CaptureError;
+
+/// Of a record's length: still being written, and thrown away.
+const BUSY: u32 = 1 << 31;
+const DISCARDED: u32 = 1 << 30;
+/// The kernel's own header of a record: the length, and the page.
+const HEADER: usize = 8;
+/// Where `struct record` has its time.
+const KTIME: usize = 8;
+/// The kernel gets room back when this much was read.
+const PUBLISH_BYTES: usize = 64 << 10;
+
+pub struct Rings {
+    inward: Ring,
+    outward: Ring,
+}
+
+impl Rings {
+    pub fn map(inward: &impl MapCore, outward: &impl MapCore) -> Result<Self, CaptureError> {
+        Ok(Self {
+            inward: Ring::map(inward.as_fd(), inward.max_entries() as usize)?,
+            outward: Ring::map(outward.as_fd(), outward.max_entries() as usize)?,
+        })
+    }
+
+    /// Hands out at most `most` records of each direction, in the order in which they came to be, as far as one may
+    /// have caused another. True: there may be more.
+    ///
+    /// What causes a record stands in its own or in the other ring before it does. So with the end of `inward` read
+    /// before and after that of `outward`, no outward record misses its cause, and no inward one that stands before
+    /// the first of the two ends.
+    pub fn drain(&mut self, most: usize, mut each: impl FnMut(&[u8])) -> bool {
+        let first_end = self.inward.end();
+        let outward_end = self.outward.end();
+        self.inward.collect(self.inward.end(), most);
+        self.outward.collect(outward_end, most);
+        loop {
+            let take_in = match (self.inward.next(), self.outward.next()) {
+                (Some(inward), Some(outward)) => inward.earliest <= outward.earliest,
+                (Some(inward), None) => {
+                    if !self.outward.complete || inward.at >= first_end {
+                        break;
+                    }
+                    true
+                }
+                (None, Some(_)) => {
+                    if !self.inward.complete {
+                        break;
+                    }
+                    false
+                }
+                (None, None) => break,
+            };
+            if take_in { self.inward.take(&mut each) } else { self.outward.take(&mut each) }
+        }
+        self.inward.publish();
+        self.outward.publish();
+        self.inward.found.len() >= most || self.outward.found.len() >= most
+    }
+}
+
+/// A record that was found whole.
+#[derive(Clone, Copy)]
+struct Found {
+    /// Of its first byte, and of the first behind it, since the ring began.
+    at: usize,
+    after: usize,
+    len: usize,
+    /// The lowest time of this and all later ones: a processor may be held up between reserving a record and reading
+    /// the clock, and then later records have earlier times.
+    earliest: u64,
+}
+
+struct Ring {
+    consumer: Mapping,
+    producer: Mapping,
+    page: usize,
+    mask: usize,
+    /// Read up to here, and told the kernel.
+    at: usize,
+    published: usize,
+    found: Vec<Found>,
+    given: usize,
+    /// Nothing before the end that was asked for is missing in `found`.
+    complete: bool,
+}
+
+impl Ring {
+    fn map(map: impl AsFd, size: usize) -> Result<Self, CaptureError> {
+        // SAFETY: asks for a number.
+        let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
+        // The consumer's page; then the producer's, and the data twice, so that no record is in two pieces.
+        let consumer = Mapping::new(&map, 0, page, libc::PROT_READ | libc::PROT_WRITE)?;
+        let producer = Mapping::new(&map, page, page + 2 * size, libc::PROT_READ)?;
+        Ok(Self {
+            consumer,
+            producer,
+            page,
+            mask: size - 1,
+            at: 0,
+            published: 0,
+            found: Vec::new(),
+            given: 0,
+            complete: true,
+        })
+    }
+
+    /// Everything before was reserved.
+    fn end(&self) -> usize {
+        // SAFETY: the producer's page begins with its position, an unsigned long that the kernel stores with release.
+        unsafe { self.producer.base.cast::<AtomicUsize>().as_ref() }.load(Ordering::SeqCst)
+    }
+
+    /// Looks for at most `most` whole records before `end`.
+    fn collect(&mut self, end: usize, most: usize) {
+        self.found.clear();
+        self.given = 0;
+        let mut at = self.at;
+        self.complete = true;
+        while at < end {
+            let length = self.length(at);
+            if length & BUSY != 0 || self.found.len() >= most {
+                self.complete = false;
+                break;
+            }
+            let len = (length & !(BUSY | DISCARDED)) as usize;
+            let after = at + (HEADER + len).next_multiple_of(8);
+            // A discarded record is handed out as one of no length.
+            let (len, earliest) = if length & DISCARDED != 0 { (0, u64::MAX) } else { (len, self.ktime(at, len)) };
+            self.found.push(Found { at, after, len, earliest });
+            at = after;
+        }
+        let mut earliest = u64::MAX;
+        for found in self.found.iter_mut().rev() {
+            earliest = earliest.min(found.earliest);
+            found.earliest = earliest;
+        }
+    }
+
+    fn next(&self) -> Option<Found> {
+        self.found.get(self.given).copied()
+    }
+
+    fn take(&mut self, each: &mut impl FnMut(&[u8])) {
+        let Some(found) = self.next() else {
+            return;
+        };
+        if found.len > 0 {
+            each(self.bytes(found.at, found.len));
+        }
+        self.given += 1;
+        self.at = found.after;
+        if self.at - self.published >= PUBLISH_BYTES {
+            self.publish();
+        }
+    }
+
+    fn publish(&mut self) {
+        if self.at == self.published {
+            return;
+        }
+        // SAFETY: the consumer's page begins with our position, which only we write.
+        unsafe { self.consumer.base.cast::<AtomicUsize>().as_ref() }.store(self.at, Ordering::Release);
+        self.published = self.at;
+    }
+
+    fn length(&self, at: usize) -> u32 {
+        // SAFETY: records are aligned to 8 bytes and begin below the size of the ring; their first field is written
+        // with release when they are done.
+        unsafe { self.data(at).cast::<AtomicU32>().as_ref() }.load(Ordering::Acquire)
+    }
+
+    fn ktime(&self, at: usize, len: usize) -> u64 {
+        let bytes = self.bytes(at, len);
+        bytes.get(KTIME..KTIME + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_ne_bytes)
+    }
+
+    fn bytes(&self, at: usize, len: usize) -> &[u8] {
+        // SAFETY: a record is whole before the producer's position and at most as long as the ring, which is mapped
+        // twice in a row; the kernel does not write to it again before `publish`.
+        unsafe { std::slice::from_raw_parts(self.data(at).add(HEADER).as_ptr(), len) }
+    }
+
+    fn data(&self, at: usize) -> NonNull<u8> {
+        // SAFETY: `page + (at & mask)` is inside of the mapping.
+        unsafe { self.producer.base.add(self.page + (at & self.mask)) }
+    }
+}
+
+struct Mapping {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+impl Mapping {
+    fn new(map: &impl AsFd, offset: usize, len: usize, protection: i32) -> Result<Self, CaptureError> {
+        let failed = |why: std::io::Error| CaptureError::internal("map a ring", why);
+        let offset = libc::off_t::try_from(offset).map_err(|e| failed(std::io::Error::other(e)))?;
+        let fd = map.as_fd().as_raw_fd();
+        // SAFETY: a new shared mapping of a ring, of the length that the kernel gives it; the result is checked.
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, libc::MAP_SHARED, fd, offset) };
+        if base == libc::MAP_FAILED {
+            return Err(failed(std::io::Error::last_os_error()));
+        }
+        let base = NonNull::new(base.cast()).ok_or_else(|| failed(std::io::Error::other("null")))?;
+        Ok(Self { base, len })
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: exactly the mapping made in `new`; no reference outlives self.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::FromRawFd;
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    const PAGE: u64 = 4096;
+    const SIZE: u64 = 1 << 16;
+    const TAG: usize = 16;
+
+    /// Writes records as the kernel does, to a file that is mapped like a ring.
+    struct Writer {
+        file: File,
+        end: u64,
+    }
+
+    impl Writer {
+        fn new() -> Self {
+            // SAFETY: a name that ends with NUL; the result is checked, and nobody else has the descriptor.
+            let file = unsafe {
+                let fd = libc::memfd_create(c"ring".as_ptr(), 0);
+                assert!(fd >= 0);
+                File::from_raw_fd(fd)
+            };
+            file.set_len(2 * PAGE + 2 * SIZE).unwrap();
+            Self { file, end: 0 }
+        }
+
+        fn ring(&self) -> Ring {
+            Ring::map(&self.file, SIZE as usize).unwrap()
+        }
+
+        fn put(&mut self, ktime: u64, tag: u8, flags: u32) -> u64 {
+            let at = 2 * PAGE + self.end;
+            let len = TAG as u32 + 1;
+            self.file.write_all_at(&(len | flags).to_ne_bytes(), at).unwrap();
+            self.file.write_all_at(&ktime.to_ne_bytes(), at + 8 + KTIME as u64).unwrap();
+            self.file.write_all_at(&[tag], at + 8 + TAG as u64).unwrap();
+            self.end += (8 + u64::from(len)).next_multiple_of(8);
+            self.file.write_all_at(&self.end.to_ne_bytes(), PAGE).unwrap();
+            at
+        }
+
+        fn finish(&self, at: u64) {
+            self.file.write_all_at(&(TAG as u32 + 1).to_ne_bytes(), at).unwrap();
+        }
+
+        fn told(&self) -> u64 {
+            let mut bytes = [0; 8];
+            self.file.read_exact_at(&mut bytes, 0).unwrap();
+            u64::from_ne_bytes(bytes)
+        }
+    }
+
+    fn both() -> (Writer, Writer, Rings) {
+        let (inward, outward) = (Writer::new(), Writer::new());
+        let rings = Rings { inward: inward.ring(), outward: outward.ring() };
+        (inward, outward, rings)
+    }
+
+    fn drain(rings: &mut Rings, most: usize) -> (String, bool) {
+        let mut tags = String::new();
+        let more = rings.drain(most, |bytes| tags.push(char::from(bytes[TAG])));
+        (tags, more)
+    }
+
+    #[test]
+    fn the_rings_are_merged_by_time_and_the_kernel_gets_its_room_back() {
+        let (mut inward, mut outward, mut rings) = both();
+        inward.put(10, b'a', 0);
+        outward.put(20, b'b', 0);
+        inward.put(30, b'c', 0);
+        inward.put(31, b'd', DISCARDED);
+        outward.put(40, b'e', 0);
+        assert_eq!(drain(&mut rings, 100), ("abce".to_owned(), false));
+        assert_eq!((inward.told(), outward.told()), (inward.end, outward.end));
+        assert_eq!(drain(&mut rings, 100), (String::new(), false));
+    }
+
+    #[test]
+    fn a_record_whose_clock_was_read_late_hides_none_behind_it() {
+        let (mut inward, mut outward, mut rings) = both();
+        inward.put(50, b'a', 0);
+        inward.put(10, b'b', 0);
+        outward.put(20, b'c', 0);
+        assert_eq!(drain(&mut rings, 100).0, "abc");
+    }
+
+    #[test]
+    fn what_may_be_caused_by_an_unfinished_record_waits_for_it() {
+        let (mut inward, mut outward, mut rings) = both();
+        inward.put(10, b'a', 0);
+        let unfinished = inward.put(20, b'b', BUSY);
+        inward.put(25, b'c', 0);
+        outward.put(5, b'd', 0);
+        outward.put(30, b'e', 0);
+        assert_eq!(drain(&mut rings, 100), ("da".to_owned(), false));
+        inward.finish(unfinished);
+        assert_eq!(drain(&mut rings, 100).0, "bce");
+    }
+
+    #[test]
+    fn one_drain_is_bounded_and_keeps_the_order() {
+        let (mut inward, mut outward, mut rings) = both();
+        for i in 0..4 {
+            inward.put(10 * i, b'a' + i as u8, 0);
+            outward.put(10 * i + 5, b'A' + i as u8, 0);
+        }
+        let (mut all, mut more) = (String::new(), true);
+        while more {
+            let (tags, again) = drain(&mut rings, 2);
+            all += &tags;
+            more = again;
+        }
+        assert_eq!(all, "aAbBcCdD");
+    }
+}
