@@ -1,0 +1,89 @@
+// The express app that the API server calls: POST /mutate and /validate.
+import { performance } from 'node:perf_hooks';
+import express, { type Express, type RequestHandler } from 'express';
+import type { Log } from '../cluster/log.ts';
+import type { ClusterView } from '../cluster/view.ts';
+import { readBody } from './bodies.ts';
+import type { Decision } from './decision.ts';
+import { type AdmissionMetrics, type AdmissionPath, noMetrics, type Outcome } from './metrics.ts';
+import { mutate } from './mutate.ts';
+import { answerErrors, HttpRefusal, methodNotAllowed, notFound } from './refusal.ts';
+import { createRememberer, type Remember } from './remember.ts';
+import { type AdmissionRequest, readReview, reviewOf } from './review.ts';
+import { validate } from './validate.ts';
+
+export interface AdmissionDeps {
+  view: ClusterView;
+  /** Writes the pod's class to the intent ConfigMap if it is not there yet. */
+  remember: Remember;
+  log: Pick<Log, 'info' | 'warn' | 'error'>;
+  metrics?: AdmissionMetrics;
+  /** How long an admission waits for `remember`, milliseconds. */
+  writeBudgetMs?: number;
+}
+
+// The API server gives up on /mutate after 2 s, and a person feels what a creation takes.
+const defaultWriteBudgetMs = 300;
+
+type Decide = (request: AdmissionRequest, view: ClusterView) => Decision;
+
+/**
+ * 200 with `allowed` for every decision; plain text with 4xx for what is no review, and 500 for our own mistakes:
+ * then the webhook's failurePolicy decides.
+ */
+export function createAdmissionApp({
+  view,
+  remember,
+  log,
+  metrics = noMetrics,
+  writeBudgetMs = defaultWriteBudgetMs,
+}: AdmissionDeps): Express {
+  const rememberInTime = createRememberer({ remember, budgetMs: writeBudgetMs, log, metrics });
+  const body = readBody();
+
+  const answer = (path: AdmissionPath, decide: Decide): RequestHandler[] => [
+    timed(path, metrics),
+    ...body,
+    async (request, response) => {
+      const review = readReview(request.body);
+      if (review.request === null) throw new HttpRefusal(400, review.wrong);
+      const decision = decide(review.request, view);
+      if (decision.remember && !review.request.dryRun) {
+        await rememberInTime(decision.remember.pod, decision.remember.verdict);
+      }
+      const answered = reviewOf(review.request.uid, decision);
+      response.locals.outcome = outcomeOf(decision);
+      if (decision.denial) metrics.denied(review.request.kind.kind);
+      if (answered.response.warnings) metrics.warned(answered.response.warnings.length);
+      response.json(answered);
+    },
+  ];
+
+  const app = express().disable('x-powered-by').disable('etag');
+  app
+    .route('/mutate')
+    .post(...answer('/mutate', mutate))
+    .all(methodNotAllowed);
+  app
+    .route('/validate')
+    .post(...answer('/validate', validate))
+    .all(methodNotAllowed);
+  app.use(notFound);
+  return app.use(answerErrors((error) => log.error(`answer an admission review: ${error.stack ?? error}`)));
+}
+
+function timed(path: AdmissionPath, metrics: AdmissionMetrics): RequestHandler {
+  return (_request, response, next) => {
+    const startedMs = performance.now();
+    response.once('close', () => {
+      const outcome: Outcome = response.locals.outcome ?? (response.statusCode >= 500 ? 'failed' : 'refused');
+      metrics.answered(path, outcome, (performance.now() - startedMs) / 1000);
+    });
+    next();
+  };
+}
+
+function outcomeOf({ denial, patch }: Decision): Outcome {
+  if (denial) return 'denied';
+  return patch.length > 0 ? 'patched' : 'allowed';
+}

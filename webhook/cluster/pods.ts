@@ -1,0 +1,134 @@
+// The pods of the cluster, reduced: 10,000 of them are a few MiB.
+import { createInterner } from './intern.ts';
+import { knownPodOf } from './pod.ts';
+import type { KnownPod } from './view.ts';
+import type { Handler } from './watcher.ts';
+
+export interface Pods extends Handler<KnownPod> {
+  reduce(object: unknown): KnownPod;
+  get(namespace: string, name: string): KnownPod | undefined;
+  all(): Iterable<KnownPod>;
+  size(): number;
+  /**
+   * Large annotation values are kept for these keys only. True when a value of one of them may have been left out
+   * before: then list again.
+   */
+  want(annotationKeys: Iterable<string>): boolean;
+}
+
+// Annotations of 256 KiB are legal; nobody selects pods by kubectl's last-applied-configuration.
+const largeValue = 1024;
+const maxLeftOut = 1000;
+
+export function createPods({ onChange }: { onChange: () => void }): Pods {
+  let namespaces = new Map<string, Map<string, KnownPod>>();
+  const intern = createInterner();
+  let wanted = new Set<string>();
+  const leftOut = new Set<string>();
+
+  const slim = (annotations: Record<string, string>): Record<string, string> => {
+    const entries = Object.entries(annotations);
+    const kept = entries.filter(([key, value]) => value.length <= largeValue || wanted.has(key));
+    if (kept.length === entries.length) return annotations;
+    for (const [key, value] of entries) {
+      if (value.length > largeValue && !wanted.has(key) && leftOut.size < maxLeftOut) leftOut.add(key);
+    }
+    return Object.fromEntries(kept);
+  };
+
+  const put = (into: Map<string, Map<string, KnownPod>>, pod: KnownPod) => {
+    let inNamespace = into.get(pod.namespace);
+    if (!inNamespace) {
+      inNamespace = new Map();
+      into.set(pod.namespace, inNamespace);
+    }
+    inNamespace.set(pod.name, pod);
+  };
+
+  const get = (namespace: string, name: string) => namespaces.get(namespace)?.get(name);
+
+  /** The one we have when nothing of interest changed: most updates of a pod are its status. */
+  const same = (pod: KnownPod): KnownPod => {
+    const before = get(pod.namespace, pod.name);
+    return before && isSame(before, pod) ? before : pod;
+  };
+
+  return {
+    reduce(object) {
+      const pod = knownPodOf(object);
+      const owner = pod.owner && {
+        apiVersion: intern.string(pod.owner.apiVersion),
+        kind: intern.string(pod.owner.kind),
+        name: intern.string(pod.owner.name),
+        uid: intern.string(pod.owner.uid),
+      };
+      return {
+        namespace: intern.string(pod.namespace),
+        name: pod.name,
+        labels: intern.record(pod.labels),
+        annotations: intern.record(slim(pod.annotations)),
+        containers: intern.list(pod.containers),
+        ephemeralContainers: intern.list(pod.ephemeralContainers),
+        nodeName: pod.nodeName === undefined ? undefined : intern.string(pod.nodeName),
+        uid: pod.uid,
+        owner,
+        phase: intern.string(pod.phase),
+      };
+    },
+    replace(pods) {
+      const next = new Map<string, Map<string, KnownPod>>();
+      let changed = false;
+      let count = 0;
+      for (const pod of pods) {
+        const kept = same(pod);
+        changed ||= kept === pod;
+        put(next, kept);
+        count += 1;
+      }
+      changed ||= count !== sizeOf(namespaces);
+      namespaces = next;
+      if (changed) onChange();
+    },
+    upsert(pod) {
+      if (same(pod) !== pod) return;
+      put(namespaces, pod);
+      onChange();
+    },
+    remove({ namespace, name }) {
+      const inNamespace = namespaces.get(namespace);
+      if (!inNamespace?.delete(name)) return;
+      if (inNamespace.size === 0) namespaces.delete(namespace);
+      onChange();
+    },
+    get,
+    *all() {
+      for (const inNamespace of namespaces.values()) yield* inNamespace.values();
+    },
+    size: () => sizeOf(namespaces),
+    want(keys) {
+      wanted = new Set(keys);
+      const missing = [...wanted].filter((key) => leftOut.has(key) || leftOut.size >= maxLeftOut);
+      for (const key of missing) leftOut.delete(key);
+      return missing.length > 0;
+    },
+  };
+}
+
+const sizeOf = (namespaces: Map<string, Map<string, unknown>>): number =>
+  namespaces.values().reduce((sum, { size }) => sum + size, 0);
+
+function isSame(a: KnownPod, b: KnownPod): boolean {
+  return (
+    a.uid === b.uid &&
+    a.phase === b.phase &&
+    a.nodeName === b.nodeName &&
+    a.owner?.uid === b.owner?.uid &&
+    isEqual(a.labels, b.labels) &&
+    isEqual(a.annotations, b.annotations) &&
+    isEqual(a.containers, b.containers) &&
+    isEqual(a.ephemeralContainers, b.ephemeralContainers)
+  );
+}
+
+// Interned, so nearly always the same object; the interner may have forgotten it.
+const isEqual = (a: unknown, b: unknown): boolean => a === b || JSON.stringify(a) === JSON.stringify(b);

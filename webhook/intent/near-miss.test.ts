@@ -1,0 +1,24 @@
+import test from 'ava';
+import { nearest } from './near-miss.ts';
+
+const keys = ['namespace', 'pod_labels', 'pod_annotations', 'pod_name', 'container_name', 'node_name'];
+const rows: [word: string, meant: string | undefined][] = [
+  ['pod_label', 'pod_labels'],
+  ['podLabels', 'pod_labels'],
+  ['labels', 'pod_labels'],
+  ['annotations', 'pod_annotations'],
+  ['container', 'container_name'],
+  ['containers', 'container_name'],
+  ['node', 'node_name'],
+  ['pod', 'pod_name'],
+  ['namespaces', 'namespace'],
+  ['nmaespace', 'namespace'],
+  ['ns', undefined],
+  ['regex', undefined],
+  ['', undefined],
+  ['x'.repeat(100_000), undefined],
+];
+
+for (const [word, meant] of rows) {
+  test(`${word.slice(0, 20) || 'nothing'} probably means ${meant}`, (t) => t.is(nearest(word, keys), meant));
+}
