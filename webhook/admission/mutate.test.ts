@@ -181,7 +181,7 @@ const someCluster = fc.record({
   filters: fc.constantFrom(
     'allNamespaces: true',
     'filters: [{pod_labels: {team: "*"}}]',
-    'filters: [{pod_annotations: {podmirror.io/intent: "*"}}, {container_name: web}]',
+    'filters: [{pod_annotations: {team: "*"}}, {container_name: web}]',
     '',
   ),
 });

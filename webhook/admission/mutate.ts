@@ -1,10 +1,10 @@
 // POST /mutate: a pod is being created. It learns in one annotation what was decided about it.
-import type { Rule, Verdict } from '../intent/model.ts';
+import { intentAnnotation, type Rule, type Verdict } from '../intent/model.ts';
 import { type Decision, type PatchOperation, untouched } from './decision.ts';
 import { isBlock, textsAt, valueAt } from './object.ts';
 import { podWarnings } from './pod-warnings.ts';
 import type { AdmissionRequest } from './review.ts';
-import { decidePod, intentAnnotation, type PodView } from './verdict.ts';
+import { decidePod, type PodView } from './verdict.ts';
 import { cut, escapeControls } from './warnings.ts';
 
 // The kubelet shows a static pod in the API as a mirror pod with this annotation, and compares what it finds there.

@@ -6,9 +6,6 @@ import { resolveIntent } from '../intent/resolve.ts';
 import { isBlock, valueAt } from './object.ts';
 import type { AdmissionRequest } from './review.ts';
 
-/** Tells people what was decided when the pod was created. Nothing reads it. */
-export const intentAnnotation = 'podmirror.io/intent';
-
 export type PodView = Pick<ClusterView, 'settings' | 'filters' | 'namespace'>;
 
 /** undefined: the object is no pod; the API server says so better. */
@@ -35,8 +32,6 @@ function readPod({ object, namespace, name }: AdmissionRequest): PodFacts | unde
   } catch {
     return undefined;
   }
-  // Our own annotation must not decide, or deciding twice would differ from deciding once.
-  const { [intentAnnotation]: _, ...annotations } = facts.annotations;
   // What the API server says goes before what the object says: there the namespace may be missing, or another.
-  return { ...facts, namespace, name: name === '' ? facts.name : name, annotations };
+  return { ...facts, namespace, name: name === '' ? facts.name : name };
 }

@@ -1,5 +1,6 @@
 // The shape of filters.yaml. Every problem at once, each with the place, the value and what to write.
 import type { Filter, KeyPattern } from './filter.ts';
+import { intentAnnotation } from './model.ts';
 import { nearest } from './near-miss.ts';
 import { readPattern } from './pattern-value.ts';
 import { type Block, below, isBlock, type Place, refuse } from './place.ts';
@@ -113,6 +114,13 @@ function readKeyPatterns(place: Place, kind: 'label' | 'annotation'): KeyPattern
         'Write a plain key such as team or app.kubernetes.io/name; patterns belong in the value',
       );
     }
+    if (kind === 'annotation' && key === intentAnnotation) {
+      refuse(
+        inner,
+        'podmirror itself writes this annotation, after the filters were read',
+        'Write a label or another annotation of the pods',
+      );
+    }
     const pattern = readPattern(inner);
     return pattern ? [[key, pattern] as const] : [];
   });
@@ -121,6 +129,10 @@ function readKeyPatterns(place: Place, kind: 'label' | 'annotation'): KeyPattern
 // Prefix and name of a Kubernetes label; annotation keys have the same syntax, but their prefix may be upper case.
 const qualifiedName =
   /^([A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?\/)?[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?$/;
+
+export function isQualifiedName(key: string): boolean {
+  return qualifiedName.test(key);
+}
 
 function refuseUnknownKeys(place: Place, value: Block, known: string[]): void {
   for (const key of Object.keys(value)) {

@@ -1,5 +1,8 @@
 // The words of intent: what is known of a pod, and what was decided about it.
 
+/** On pods: tells people what was decided when the pod was created. Nothing reads it, and no filter may. */
+export const intentAnnotation = 'podmirror.io/intent';
+
 export interface NamespaceFacts {
   name: string;
   labels: Record<string, string>;

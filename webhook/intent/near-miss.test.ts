@@ -13,6 +13,7 @@ const rows: [word: string, meant: string | undefined][] = [
   ['pod', 'pod_name'],
   ['namespaces', 'namespace'],
   ['nmaespace', 'namespace'],
+  ['pdo_name', 'pod_name'],
   ['ns', undefined],
   ['regex', undefined],
   ['', undefined],
@@ -22,3 +23,10 @@ const rows: [word: string, meant: string | undefined][] = [
 for (const [word, meant] of rows) {
   test(`${word.slice(0, 20) || 'nothing'} probably means ${meant}`, (t) => t.is(nearest(word, keys), meant));
 }
+
+test('a swap of neighbours is one slip, also in a short word', (t) => {
+  t.is(nearest('shpo', ['shop', 'bank']), 'shop');
+  t.is(nearest('sohp', ['shop', 'bank']), 'shop');
+  t.is(nearest('hsop', ['shop', 'bank']), 'shop');
+  t.is(nearest('posh', ['shop', 'bank']), undefined);
+});

@@ -18,10 +18,11 @@ function fold(word: string): string {
 // A key is never this long; a hostile one is not worth the quadratic comparison.
 const maxCompared = 256;
 
-/** Insertions, deletions and substitutions; a part of a word (`labels` of `pod_labels`) is one step away. */
+/** Insertions, deletions, substitutions and swaps of neighbours (optimal string alignment); a part of a word (`labels` of `pod_labels`) is one step away. */
 function distanceOf(word: string, candidate: string): number {
   if (word.length > maxCompared) return Number.POSITIVE_INFINITY;
   if (word.length >= 3 && word !== candidate && candidate.includes(word)) return 1;
+  let beforeThat: number[] = [];
   let previous = Array.from({ length: candidate.length + 1 }, (_, column) => column);
   for (let row = 1; row <= word.length; row++) {
     const current = [row];
@@ -32,8 +33,14 @@ function distanceOf(word: string, candidate: string): number {
         previous[column - 1],
         current[column - 1],
       ];
-      current.push(Math.min(above + 1, left + 1, diagonal + substitution));
+      const isSwap =
+        column > 1 && word[row - 1] === candidate[column - 2] && word[row - 2] === candidate[column - 1];
+      const swapped = isSwap
+        ? (beforeThat[column - 2] ?? Number.POSITIVE_INFINITY) + 1
+        : Number.POSITIVE_INFINITY;
+      current.push(Math.min(above + 1, left + 1, diagonal + substitution, swapped));
     }
+    beforeThat = previous;
     previous = current;
   }
   return previous[candidate.length] ?? 0;

@@ -12,7 +12,8 @@ export function quote(value: unknown): string {
   return escapeInvisible(json.length > maxShown ? `${json.slice(0, maxShown)}…` : json);
 }
 
-function escapeInvisible(text: string): string {
+/** What would break the line, steer a terminal or turn the writing direction, as \u{…}. */
+export function escapeInvisible(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => {
     return `\\u{${character.codePointAt(0)?.toString(16)}}`;
   });

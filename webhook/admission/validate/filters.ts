@@ -3,12 +3,10 @@ import { FILTERS_KEY, FILTERS_NAME } from '../../cluster/filters.ts';
 import type { ClusterView } from '../../cluster/view.ts';
 import { type Filters, type Problem, parseFilters } from '../../intent/filters.ts';
 import { nearest } from '../../intent/near-miss.ts';
-import { renderPath } from '../../intent/problem.ts';
 import { listed, show } from '../../intent/show.ts';
 import { allowedWith, type Decision } from '../decision.ts';
 import { isBlock, valueAt } from '../object.ts';
 import type { AdmissionRequest } from '../review.ts';
-import { intentAnnotation } from '../verdict.ts';
 import { filterWarnings } from './filter-warnings.ts';
 
 export type FiltersView = Pick<ClusterView, 'settings' | 'namespaces' | 'pods' | 'synced'>;
@@ -23,15 +21,16 @@ export function isFilters(
 
 export function validateFilters(request: AdmissionRequest, view: FiltersView): Decision {
   if (request.operation === 'DELETE') return allowedWith(deletionWarnings(request.oldObject));
-  const { filters, problems } = readObject(request.object);
+  const { filters, problems } = readFiltersObject(request.object);
   if (filters) return allowedWith(filterWarnings(filters, view));
   const subject = `ConfigMap ${view.settings.ownNamespace}/${FILTERS_NAME}`;
   return { patch: [], warnings: [], denial: { because: 'content', subject, problems } };
 }
 
-type Read = { filters: Filters; problems: [] } | { filters: null; problems: Problem[] };
+type ReadFilters = { filters: Filters; problems: [] } | { filters: null; problems: Problem[] };
 
-function readObject(object: unknown): Read {
+/** With every problem that the webhook would refuse it for. */
+export function readFiltersObject(object: unknown): ReadFilters {
   const data = valueAt(object, ['data']);
   const others = isBlock(data) ? Object.keys(data).filter((key) => key !== FILTERS_KEY) : [];
   const yaml = valueAt(data, [FILTERS_KEY]);
@@ -42,9 +41,8 @@ function readObject(object: unknown): Read {
   }
   const around = [...strangeKeys(others), ...binaryKeys(object)];
   const { filters, problems } = parseFilters(yaml);
-  const inside = filters ? ownAnnotation(filters) : problems;
-  if (filters && inside.length + around.length === 0) return { filters, problems: [] };
-  return { filters: null, problems: [...inside, ...around] };
+  if (filters && around.length === 0) return { filters, problems: [] };
+  return { filters: null, problems: [...problems, ...around] };
 }
 
 const example = `${FILTERS_KEY}: |`;
@@ -70,17 +68,6 @@ function binaryKeys(object: unknown): Problem[] {
   const wrong = `nothing reads ${listed(Object.keys(binary).map(show), 5)} there`;
   const instead = `Write the filters as UTF-8 text in data[${FILTERS_KEY}] and remove binaryData`;
   return [{ where: 'binaryData', wrong, instead }];
-}
-
-/** It is written when the pod has been resolved: a filter on it would match its own verdict. */
-function ownAnnotation({ items }: Filters): Problem[] {
-  return items
-    .filter(({ podAnnotations }) => podAnnotations.some(([key]) => key === intentAnnotation))
-    .map(({ number }) => ({
-      where: renderPath(['filters', number - 1, 'pod_annotations', intentAnnotation]),
-      wrong: 'podmirror itself writes this annotation, after the filters were read',
-      instead: 'Write a label or another annotation of the pods',
-    }));
 }
 
 function deletionWarnings(oldObject: unknown): string[] {
