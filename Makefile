@@ -40,13 +40,19 @@ build: $(STATE)/apt $(STATE)/npm cargo-folder bpf/podmirror.node processor/modse
 check: build ## Types, lint and unit tests: the fast inner loop
 	@node test/all.ts check
 
+.PHONY: kube
+kube: $(STATE)/npm ## Build a real Kubernetes and cert-manager for the tests, once (about 14 minutes on two cores)
+	@test/kube/build.sh kube
+	@test/kube/build.sh cert-manager
+
 .PHONY: test
-test: build ## Everything: check, and real nginx, real attacks, real faults (needs root)
+test: build kube ## Everything: check, and real nginx, a real API server, real attacks, real faults (needs root)
 	@node test/all.ts check integration
 
 .PHONY: bench
-bench: build ## Cost for nginx, for the agent, completeness, inspections per second; writes test/bench/results.md
+bench: build kube ## Cost for nginx, for the agent, for the API server; completeness; writes test/bench/*results.md
 	@node test/bench/bench.ts
+	@node test/bench/webhook.ts
 
 .PHONY: format
 format: build ## Let biome and rustfmt lay out the code

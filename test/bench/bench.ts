@@ -1,7 +1,7 @@
 /** `make bench`: what the agent costs nginx, what it costs itself, and whether it sees everything. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, release, tmpdir } from 'node:os';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -13,6 +13,7 @@ import { seededRandom } from '../harness/random.ts';
 import { runTool } from '../harness/run-tool.ts';
 import { type Completeness, measureCompleteness } from './completeness.ts';
 import { fixedRate, fullLoad, type Load } from './load.ts';
+import { machine } from './machine.ts';
 import { measureProgram } from './program-cost.ts';
 import { isDisturbed, type Pair, renderReport } from './report.ts';
 import { measureRound, type Round, rest } from './round.ts';
@@ -75,7 +76,14 @@ async function main(leave: Leave): Promise<number> {
   const program = await withAgent(bench, (agent) => measureProgram(agent, paced, 5));
   const completeness = await measureAll(bench);
   const inspection = await inspect();
-  const report = renderReport({ fixed, full, program, completeness, inspection, machine: machine() });
+  const report = renderReport({
+    fixed,
+    full,
+    program,
+    completeness,
+    inspection,
+    machine: machine('test/bench/bench.ts'),
+  });
   writeFileSync(RESULTS, report);
   process.stdout.write(`\n${report}\nwritten to ${RESULTS}\n`);
   return 0;
@@ -140,17 +148,4 @@ async function withAgent<T>(
 async function inspect(): Promise<string | null> {
   if (!existsSync(INSPECTION)) return null;
   return runTool(process.execPath, [INSPECTION]);
-}
-
-function machine() {
-  const model = /^model name\s*: (.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? 'unknown CPU';
-  const command = ['node test/bench/bench.ts', ...process.argv.slice(2)].join(' ');
-  return {
-    date: new Date().toISOString().slice(0, 10),
-    kernel: release(),
-    cpu: model,
-    cores: cpus().length,
-    load: loadavg()[0] ?? 0,
-    command,
-  };
 }

@@ -1,5 +1,6 @@
 /** The results as a page that a person would paste into the README. */
 import type { Completeness } from './completeness.ts';
+import { type Machine, machineLine } from './machine.ts';
 import { markdownTable } from './markdown.ts';
 import type { ProgramCost } from './program-cost.ts';
 import type { AgentFigures, Round } from './round.ts';
@@ -18,7 +19,7 @@ export interface Results {
   completeness: Completeness;
   /** Output of the processor's own benchmark; null: there is none yet. */
   inspection: string | null;
-  machine: { date: string; kernel: string; cpu: string; cores: number; load: number; command: string };
+  machine: Machine;
 }
 
 /** Of a round's time; more, and the host or other processes have had a part in what nginx used. */
@@ -32,7 +33,7 @@ export function renderReport(results: Results): string {
   const { fixed, full, program, completeness, inspection, machine } = results;
   return `# Bench
 
-${machine.date} · Linux ${machine.kernel} · ${machine.cpu}, ${machine.cores} cores · \`${machine.command}\`
+${machineLine(machine)}
 
 nginx with one worker on core 0, the client and the agent on core 1, a 1 KiB file over keep-alive on loopback.
 Pairs of rounds, agent off and on in random order; each figure is the median (lowest–highest). A pair does not count when the host or

@@ -23,6 +23,8 @@ export interface ServiceOptions {
   readyTimeoutMs?: number;
   /** Pin to one core. */
   core?: number;
+  /** Beside our own. */
+  env?: Record<string, string>;
 }
 
 const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
@@ -33,7 +35,11 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const { name, args, ready, readyTimeoutMs = 15_000, core } = options;
   const program = args[0].endsWith('.ts') ? [process.execPath, ...args] : args;
   const [command = '', ...rest] = core === undefined ? program : ['taskset', '-c', String(core), ...program];
-  const env = { ...process.env, PATH: `${dirname(process.execPath)}:${process.env.PATH}` };
+  const env = {
+    ...process.env,
+    PATH: `${dirname(process.execPath)}:${process.env.PATH}`,
+    ...options.env,
+  };
   const child = spawn(command, rest, { cwd: REPOSITORY, env, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {

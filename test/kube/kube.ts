@@ -8,7 +8,7 @@ import { stringify } from 'yaml';
 import { createAuthority, issueLeaf } from '../../certs/authority.ts';
 import { freePort } from '../harness/free-port.ts';
 import { type Service, startService } from '../harness/service.ts';
-import { addAddresses, WEBHOOK_ADDRESSES } from './address.ts';
+import { addAddresses } from './address.ts';
 import { AUDIT_POLICY, type AuditedRequest, readAudit } from './audit.ts';
 import { writeKubeconfig } from './kubeconfig.ts';
 import { createKubectl, type Kubectl } from './kubectl.ts';
@@ -21,12 +21,16 @@ export interface Kube {
   /** Of a member of system:masters. */
   kubeconfig: string;
   kubectl: Kubectl;
+  /** Of this cluster alone, for what stands behind its Services. */
+  addresses: readonly string[];
   /** A kubeconfig with a fresh token of a ServiceAccount, from the TokenRequest API. */
   accountConfig(namespace: string, name: string): Promise<string>;
   /** Requests of podmirror's own ServiceAccounts so far. */
   audit(): AuditedRequest[];
   /** Ends the API server as a crash would; `startApiServer` brings it back with the same address and data. */
   killApiServer(): Promise<void>;
+  /** Ends it in order: it takes leave of its watches. */
+  stopApiServer(): Promise<void>;
   startApiServer(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -42,7 +46,8 @@ export async function startKube({ controllers = true }: KubeOptions = {}): Promi
   await using undo = new AsyncDisposableStack();
   const directory = mkdtempSync(join(tmpdir(), 'podmirror-kube-'));
   undo.defer(() => rmSync(directory, { recursive: true, force: true }));
-  undo.defer(addAddresses(WEBHOOK_ADDRESSES));
+  const addresses = addAddresses(2);
+  undo.defer(() => addresses.remove());
   const [etcdPort, peerPort, port] = [await freePort(), await freePort(), await freePort()];
   const server = `https://127.0.0.1:${port}`;
   const files = writeFiles(directory, server);
@@ -51,7 +56,9 @@ export async function startKube({ controllers = true }: KubeOptions = {}): Promi
   undo.defer(() => etcd.stop());
   let apiServer: Service | undefined;
   const startApiServer = async () => {
-    apiServer = await startApi({ directory, port, etcdPort, ca: files.caPem, token: files.tokens.admin });
+    const [address = ''] = addresses.list;
+    const token = files.tokens.admin;
+    apiServer = await startApi({ directory, address, port, etcdPort, ca: files.caPem, token });
   };
   await startApiServer();
   undo.defer(async () => apiServer?.stop());
@@ -69,6 +76,7 @@ export async function startKube({ controllers = true }: KubeOptions = {}): Promi
     server,
     kubeconfig: files.kubeconfigs.admin,
     kubectl,
+    addresses: addresses.list,
     async accountConfig(namespace, name) {
       const token = (await kubectl(['create', 'token', name, '-n', namespace])).trim();
       const file = join(directory, `account-${namespace}-${name}.yaml`);
@@ -79,6 +87,7 @@ export async function startKube({ controllers = true }: KubeOptions = {}): Promi
       if (apiServer) process.kill(apiServer.pid, 'SIGKILL');
       while (apiServer?.running()) await new Promise((resolve) => setTimeout(resolve, 20));
     },
+    stopApiServer: async () => apiServer?.stop(),
     startApiServer,
     stop: () => parts.disposeAsync(),
   };
@@ -143,18 +152,20 @@ function startEtcd(directory: string, port: number, peerPort: number): Promise<S
 
 interface ApiOptions {
   directory: string;
+  /** Advertised; it listens on loopback. */
+  address: string;
   port: number;
   etcdPort: number;
   ca: string;
   token: string;
 }
 
-function startApi({ directory, port, etcdPort, ca, token }: ApiOptions): Promise<Service> {
+function startApi({ directory, address, port, etcdPort, ca, token }: ApiOptions): Promise<Service> {
   const file = (name: string) => join(directory, name);
   mkdirSync(file('certificates'), { recursive: true });
   const flags = {
     'bind-address': '127.0.0.1',
-    'advertise-address': WEBHOOK_ADDRESSES[0],
+    'advertise-address': address,
     'secure-port': String(port),
     'etcd-servers': `http://127.0.0.1:${etcdPort}`,
     'cert-dir': file('certificates'),
