@@ -120,8 +120,9 @@ function benchPod(namespace: string, name: string, kind: number) {
   });
 }
 
-const createPod = (api: Api, pod: Pod) =>
-  api.create(pathOf({ namespace: pod.metadata.namespace }, 'pods'), pod);
+function createPod(api: Api, pod: Pod): Promise<unknown> {
+  return api.create(pathOf({ namespace: pod.metadata.namespace }, 'pods'), pod);
+}
 
 async function untilDefaultAccount(api: Api, namespace: string): Promise<void> {
   await until(

@@ -60,21 +60,21 @@ export function createOwners({
     if (!between || !`apis/${owner.apiVersion}`.startsWith(between.group)) return owner;
     const known = kept.get(owner.uid);
     if (known) return known;
-    const found = await ownerOf(pathOf({ ...between, namespace }, between.resource, owner.name), signal);
-    if (kept.size >= maxKept) kept.clear();
-    kept.set(owner.uid, found ?? owner);
-    return found ?? owner;
+    try {
+      const found = await ownerOf(pathOf({ ...between, namespace }, between.resource, owner.name), signal);
+      if (kept.size >= maxKept) kept.clear();
+      kept.set(owner.uid, found ?? owner);
+      return found ?? owner;
+    } catch (error) {
+      // Gone, or not ours to see (an API server that has just begun says so too): then it is told on what we know.
+      if (error instanceof ApiError && error.status >= 400 && error.status < 429) return owner;
+      throw error;
+    }
   };
 
   async function ownerOf(path: string, signal: AbortSignal): Promise<Owner | undefined> {
-    try {
-      const { ownerReferences } = ownedShape.parse(await api.get(path, { signal })).metadata;
-      const top = ownerReferences?.find(({ controller }) => controller);
-      return top && { apiVersion: top.apiVersion, kind: top.kind, name: top.name, uid: top.uid };
-    } catch (error) {
-      // Gone, or not ours to see: then it is told on what we know.
-      if (error instanceof ApiError && error.status >= 400 && error.status < 429) return undefined;
-      throw error;
-    }
+    const { ownerReferences } = ownedShape.parse(await api.get(path, { signal })).metadata;
+    const top = ownerReferences?.find(({ controller }) => controller);
+    return top && { apiVersion: top.apiVersion, kind: top.kind, name: top.name, uid: top.uid };
   }
 }
