@@ -34,7 +34,7 @@ enum { MAX_AGAIN = 30 }; /* the kernel allows 33 tail calls */
 
 /*
  * A ring per direction. Client and server often run on two processors, and a ring that both write to passes its lock
- * and its position between their caches with every record. User space merges the two by record.ktime_ns.
+ * and its position between their caches with every record. User space merges the two by record.order_ns.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -128,34 +128,45 @@ enum {                  /* flow.out_flags */
 };
 
 /*
- * Ingress and egress of a connection often run on two processors, and every cache line that both touch and one writes
- * is paid for: so what is hardly ever written is in one and all else in a second. The map puts 48 bytes and the key
- * before it, 96 in all.
+ * Ingress and egress of a connection often run on two processors, and a cache line that both touch and one writes is
+ * paid for: so what ingress writes, what egress writes and what hardly anybody writes have one each. The map puts 48
+ * bytes and the key before it, 256 in all.
  */
 struct flow {
-	__u64 id;
-	__u64 target;
-	__u32 generation;
-	__u32 in_isn, out_isn;
-	__u8 class, flags, server_spoke, pad0;
+	/* ingress writes */
+	__u32 anchor;       /* the client's ACK when it last sent what looks like a request */
+	__u16 requests;     /* packets that begin with one */
+	__u8 in_flags;
+	__u8 in_mixed;      /* in_ns is not to be used, see cause_ns */
+	__u64 in_ns;        /* of the last record */
+	__u32 in_cpu;       /* that opened the flow */
+	__u32 pad0;
+	__u64 pad1;
 
+	/* egress writes; ingress does not even read it */
 	__u64 out_left;     /* body or chunk bytes still to pass */
 	__u32 out_next;     /* next response byte to be walked */
 	__u32 out_base;     /* end of what user space was last told of */
-	__u32 anchor;       /* the client's ACK when it last sent what looks like a request */
 	__u32 span_off, span_seq, span_len; /* see forget */
 	__u32 head_len;     /* of the head just copied */
 	__u32 raw_from;     /* the packet in which OM_RAW began */
 	__u32 raw_told;     /* end of what was handed over whole */
-	__u16 requests, responses; /* packets that begin with one; heads */
-	__u8 out_mode, chunk_state, chunk_digits, in_flags, out_flags;
+	__u16 responses;    /* heads */
+	__u8 out_mode, chunk_state, chunk_digits, out_flags;
 	__u8 again;         /* times that the program called itself for this packet */
 	__u8 head_answer, method_known, interim; /* of the response being walked */
 	__u8 raw_dropped;   /* something was passed by in OM_RAW */
-	__u8 pad1[6];
+	__u8 pad2[13];
+
+	__u64 id;
+	__u64 target;
+	__u32 generation;
+	__u32 in_isn, out_isn;
+	__u8 class, flags, server_spoke, pad3;
+	__u64 pad4[4];
 };
 _Static_assert(sizeof(struct flow_key) == 48 && __builtin_offsetof(struct flow, out_left) == 32 &&
-	       sizeof(struct flow) == 96, "a cache line each");
+	       __builtin_offsetof(struct flow, id) == 96 && sizeof(struct flow) == 160, "a cache line each");
 
 /* LRU: a host with more connections than this forgets the idle ones, which join late. */
 struct {
@@ -210,12 +221,43 @@ static __always_inline void read_control(struct flow *flow, struct control *copy
 		copy->flags = 0;
 }
 
+/*
+ * The time up to which all that may have caused an outgoing packet came in: that of the flow's last record. It saves
+ * reading the clock. Only the processor that opened the flow, for an incoming packet, writes in_ns, so it does not go
+ * back; a flow whose packets came in on others too, or that egress opened, needs the clock. Call it before the
+ * reservation.
+ */
+static __always_inline __u64 cause_ns(const struct flow *flow)
+{
+	return flow->in_mixed ? bpf_ktime_get_ns() : flow->in_ns;
+}
+
+/* The time of an incoming record. Call it behind the reservation. */
+static __always_inline __u64 arrival_ns(struct flow *flow)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	if (flow->in_cpu == bpf_get_smp_processor_id())
+		flow->in_ns = now;
+	else
+		flow->in_mixed = 1;
+	return now;
+}
+
+/* When TCP sends it, or would with pacing. */
+static __always_inline __u64 departure_ns(const struct __sk_buff *skb)
+{
+	__u64 stamp = skb->tstamp;
+
+	return stamp ? stamp : bpf_ktime_get_ns();
+}
+
 static __always_inline void fill(struct record *r, const struct flow_key *key, const struct flow *flow,
-				 const struct span *span, __u32 len)
+				 const struct span *span, __u32 len, __u64 ktime_ns, __u64 order_ns)
 {
 	r->flow_id = flow->id;
-	/* Not skb->tstamp, which is cheaper: user space merges the rings by it, so it must be read behind the reservation. */
-	r->ktime_ns = bpf_ktime_get_ns();
+	r->ktime_ns = ktime_ns;
+	r->order_ns = order_ns;
 	r->target = flow->target;
 	__builtin_memcpy(r->remote, key->remote, 16);
 	__builtin_memcpy(r->local, key->local, 16);
@@ -226,7 +268,7 @@ static __always_inline void fill(struct record *r, const struct flow_key *key, c
 	r->flags = span->flags | (flow->flags & FF_JOINED ? R_JOINED : 0);
 	r->seq = span->seq;
 	r->ack = span->ack;
-	r->base = flow->out_base;
+	r->base = span->flags & R_OUT ? flow->out_base : 0;
 	r->len = len;
 	r->in_isn = flow->in_isn;
 	r->out_isn = flow->out_isn;
@@ -246,17 +288,20 @@ static __always_inline void advance(struct span *span, __u32 n)
  * Copies the next `piece` bytes (1..SIZE) to a record. A reservation needs a constant size:
  * one class each. `n` is provably 1..SIZE: 5.10 and 6.1 refuse a length that may be 0.
  */
-#define EMIT_CLASS(SIZE, RING)                                                                              \
+#define EMIT_CLASS(SIZE, RING, OUT)                                                                   \
 	do {                                                                                          \
-		struct { struct record r; __u8 bytes[SIZE]; } *e = bpf_ringbuf_reserve(RING, sizeof(*e), 0); \
+		struct { struct record r; __u8 bytes[SIZE]; } *e;                                     \
 		__u32 n = (piece - 1) & (SIZE - 1);                                                   \
+		__u64 order_ns = OUT ? cause_ns(flow) : 0, ktime_ns;                                  \
+		e = bpf_ringbuf_reserve(RING, sizeof(*e), 0);                                         \
 		if (!e) {                                                                             \
 			count(N_L_RING_FULL, piece);                                                  \
 			break;                                                                        \
 		}                                                                                     \
 		asm volatile("" : "+r"(n));                                                           \
 		n = (n & (SIZE - 1)) + 1;                                                             \
-		fill(&e->r, key, flow, span, n);                                                      \
+		ktime_ns = OUT ? departure_ns(skb) : arrival_ns(flow);                                \
+		fill(&e->r, key, flow, span, n, ktime_ns, OUT ? order_ns : ktime_ns);                 \
 		if (bpf_skb_load_bytes(skb, span->off, e->bytes, n)) {                                \
 			bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);                                     \
 			count(N_L_LOAD, piece);                                                       \
@@ -277,26 +322,26 @@ static __always_inline void told(struct flow *flow, struct span *span, __u32 pie
 }
 
 /* Copies span->len bytes, which is at least 1, and moves the span behind them. */
-#define EMIT(RING)                                                                                    \
+#define EMIT(RING, OUT)                                                                               \
 	do {                                                                                          \
 		__u32 piece = 16384;                                                                  \
 		for (int i = 0; i < MAX_PIECES; i++) {                                                \
 			if (span->len <= 16384)                                                       \
 				break;                                                                \
-			EMIT_CLASS(16384, RING);                                                      \
+			EMIT_CLASS(16384, RING, OUT);                                                 \
 			told(flow, span, piece);                                                      \
 		}                                                                                     \
 		piece = span->len;                                                                    \
 		if (!piece)                                                                           \
 			return 0;                                                                     \
 		if (piece <= 256)                                                                     \
-			EMIT_CLASS(256, RING);                                                        \
+			EMIT_CLASS(256, RING, OUT);                                                   \
 		else if (piece <= 1024)                                                               \
-			EMIT_CLASS(1024, RING);                                                       \
+			EMIT_CLASS(1024, RING, OUT);                                                  \
 		else if (piece <= 4096)                                                               \
-			EMIT_CLASS(4096, RING);                                                       \
+			EMIT_CLASS(4096, RING, OUT);                                                  \
 		else if (piece <= 16384)                                                              \
-			EMIT_CLASS(16384, RING);                                                      \
+			EMIT_CLASS(16384, RING, OUT);                                                 \
 		else                                                                                  \
 			count(N_L_TOO_LARGE, piece);                                                  \
 		told(flow, span, piece);                                                              \
@@ -304,13 +349,13 @@ static __always_inline void told(struct flow *flow, struct span *span, __u32 pie
 
 static __noinline int emit_in(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow, struct span *span)
 {
-	EMIT(&ring_in);
+	EMIT(&ring_in, 0);
 	return 0;
 }
 
 static __noinline int emit_out(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow, struct span *span)
 {
-	EMIT(&ring_out);
+	EMIT(&ring_out, 1);
 	return 0;
 }
 
@@ -329,22 +374,25 @@ struct {
 volatile __u32 lost_ends_count = 0;
 
 /* FIN or RST: a record of its own without payload, behind the packet's data. */
-static __always_inline void emit_end(void *ring, const struct flow_key *key, struct flow *flow, struct span *span)
+static __always_inline void emit_end(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow,
+				     struct span *span, int out)
 {
-	struct record *r = bpf_ringbuf_reserve(ring, sizeof(*r), 0);
+	__u64 order_ns = out ? cause_ns(flow) : 0, ktime_ns;
+	struct record *r = bpf_ringbuf_reserve(out ? (void *)&ring_out : (void *)&ring_in, sizeof(*r), 0);
 
 	if (!r) {
 		__u8 one = 1;
 
 		count(N_L_ENDS, 1);
 		/* An incoming FIN does not end it, an incoming RST may be forged: only our own. */
-		if (span->flags & R_OUT) {
+		if (out) {
 			bpf_map_update_elem(&lost_ends, &flow->id, &one, BPF_ANY);
 			__sync_fetch_and_add(&lost_ends_count, 1);
 		}
 		return;
 	}
-	fill(r, key, flow, span, 0);
+	ktime_ns = out ? departure_ns(skb) : arrival_ns(flow);
+	fill(r, key, flow, span, 0, ktime_ns, out ? order_ns : ktime_ns);
 	r->flags |= span->tcp_flags & TCP_RST ? R_RST : R_FIN;
 	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
 }
@@ -448,7 +496,7 @@ static __noinline int find_framing(const __u8 *bytes, struct scan *head, __u32 m
  * The digits at p[at], to out_left; 0 when it is not a plain number that ends with its line.
  * Its state is in memory for the same reason as find_end's.
  */
-static __noinline int parse_length(const __u8 *p, __u32 at, struct flow *flow, __u32 mask)
+static __always_inline int parse_length(const __u8 *p, __u32 at, struct flow *flow, __u32 mask)
 {
 	flow->out_left = 0;
 	flow->chunk_digits = 0;
@@ -513,13 +561,15 @@ enum look { LOOK_FOUND, LOOK_NO_ROOM, LOOK_NO_LOAD, LOOK_NO_END };
 
 /*
  * Looks for a response head in the next SIZE bytes (a power of two) and copies it. Two sizes, because what is
- * reserved stays taken until the ring is drained and costs cache lines: most heads are short.
+ * reserved stays taken until the ring is drained and costs cache lines: most heads are short. The scan's state stands
+ * where the record will, for the same reason.
  */
 #define LOOK_AT_HEAD(SIZE)                                                                            \
 	({                                                                                            \
-		struct { struct record r; __u8 bytes[SIZE + 64]; struct scan scan; } *e;              \
+		struct { union { struct record r; struct scan scan; }; __u8 bytes[SIZE + 64]; } *e;   \
 		enum look look = LOOK_NO_ROOM;                                                        \
 		__u32 n = span->len > SIZE ? SIZE : span->len;                                        \
+		__u64 order_ns = cause_ns(flow);                                                      \
 		e = bpf_ringbuf_reserve(&ring_out, sizeof(*e), 0);                                    \
 		if (e) {                                                                              \
 			n = (n - 1) & (SIZE - 1);                                                     \
@@ -530,7 +580,7 @@ enum look { LOOK_FOUND, LOOK_NO_ROOM, LOOK_NO_LOAD, LOOK_NO_END };
 			else                                                                          \
 				look = look_at_head(e->bytes, &e->scan, n, flow, SIZE);               \
 			if (look == LOOK_FOUND) {                                                     \
-				fill(&e->r, key, flow, span, e->scan.len);                            \
+				fill(&e->r, key, flow, span, flow->head_len, departure_ns(skb), order_ns); \
 				bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);                              \
 			} else {                                                                      \
 				bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);                             \
@@ -575,7 +625,8 @@ static __noinline enum look look_at_head(__u8 *bytes, struct scan *scan, __u32 n
 }
 
 /* Copies one response head and leaves the span at the first byte behind it. */
-static __noinline int walk_head(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow, struct span *span)
+static __always_inline int walk_head(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow,
+				     struct span *span)
 {
 	enum look look;
 
@@ -736,12 +787,14 @@ static __always_inline void forget(struct flow *flow, struct span *span)
 }
 
 /* Finds the place of this packet in the stream; 0: nothing in it is to be walked. */
-static __noinline int place(struct __sk_buff *skb, struct flow *flow, struct span *span)
+static __always_inline int place(struct __sk_buff *skb, struct flow *flow, struct span *span)
 {
 	struct control control = {};
 	__u32 behind;
 
-	read_control(flow, &control);
+	/* Where the kernel frames, only to ignore can be asked, and ingress sees that too: not worth a cache miss a packet. */
+	if (flow->out_mode >= OM_CLOSE)
+		read_control(flow, &control);
 	if (control.flags & CT_IGNORE) {
 		flow->class = FC_TUNNEL;
 		return 0;
@@ -806,7 +859,8 @@ static __always_inline __s32 raw_ahead(struct flow *flow, struct span *span)
 	return span->seq - from;
 }
 
-static __noinline int egress(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow, struct span *span)
+static __always_inline int egress(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow,
+				  struct span *span)
 {
 	__u8 again = flow->out_flags & FO_AGAIN;
 
@@ -997,6 +1051,9 @@ static __always_inline struct flow *open_flow(struct __sk_buff *skb, const struc
 		return 0;
 	flow.generation = generation;
 	flow.id = new_flow_id();
+	flow.in_cpu = bpf_get_smp_processor_id();
+	/* An outgoing packet does not tell where its packets come in. */
+	flow.in_mixed = out;
 	if (span->tcp_flags & TCP_SYN) {
 		int active = !(span->tcp_flags & TCP_ACK);
 
@@ -1119,7 +1176,7 @@ walk:
 	}
 	if (tcp_flags & (TCP_FIN | TCP_RST)) {
 		if (flow->class == FC_HTTP1 || flow->class == FC_TUNNEL || flow->class == FC_NEW)
-			emit_end(out ? (void *)&ring_out : (void *)&ring_in, key, flow, span);
+			emit_end(skb, key, flow, span, out);
 		/* An incoming RST may be forged: the map's LRU takes the flow in time. */
 		if (tcp_flags & TCP_RST) {
 			if (out)

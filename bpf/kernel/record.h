@@ -19,7 +19,7 @@ enum {
 /* One ring buffer record: this header, then `len` payload bytes (the reservation may be longer). */
 struct record {
 	__u64 flow_id;
-	__u64 ktime_ns;          /* CLOCK_MONOTONIC */
+	__u64 ktime_ns;          /* CLOCK_MONOTONIC; out: when TCP sends it */
 	__u64 target;            /* cgroup id of the selected cgroup */
 	__u8 remote[16];         /* client's address; IPv4 in the first four bytes */
 	__u8 local[16];
@@ -34,12 +34,14 @@ struct record {
 	__u32 len;
 	__u32 in_isn;            /* 0 and R_JOINED when the handshake was not seen */
 	__u32 out_isn;
+	__u64 order_ns;          /* CLOCK_MONOTONIC. Records of both directions of a flow are in the order of it; equal: in, then out */
 };
-_Static_assert(sizeof(struct record) == 88, "src/record.rs reads this layout");
+_Static_assert(sizeof(struct record) == 96, "src/record.rs reads this layout");
 _Static_assert(__builtin_offsetof(struct record, remote_port) == 56, "src/record.rs");
 _Static_assert(__builtin_offsetof(struct record, flags) == 62, "src/record.rs");
 _Static_assert(__builtin_offsetof(struct record, seq) == 64, "src/record.rs");
 _Static_assert(__builtin_offsetof(struct record, out_isn) == 84, "src/record.rs");
+_Static_assert(__builtin_offsetof(struct record, order_ns) == 88, "src/kernel/rings.rs");
 
 /* control.flags: what user space asks of one flow. */
 enum {

@@ -11,7 +11,7 @@ pub const RESYNC: u16 = 1 << 7;
 pub const URGENT: u16 = 1 << 8;
 
 /// Bytes before the payload.
-pub const HEADER_LEN: usize = 88;
+pub const HEADER_LEN: usize = 96;
 
 /// The client's side first; `local` is the mirrored server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Tuple {
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
     pub flow_id: u64,
-    /// CLOCK_MONOTONIC, nanoseconds.
+    /// CLOCK_MONOTONIC, nanoseconds; out: when TCP sends it, which with pacing may be later than now.
     pub ktime_ns: u64,
     /// Cgroup id of the selected cgroup.
     pub target: u64,

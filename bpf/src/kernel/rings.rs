@@ -15,8 +15,8 @@ const BUSY: u32 = 1 << 31;
 const DISCARDED: u32 = 1 << 30;
 /// The kernel's own header of a record: the length, and the page.
 const HEADER: usize = 8;
-/// Where `struct record` has its time.
-const KTIME: usize = 8;
+/// Where `struct record` has `order_ns`.
+const ORDER: usize = 88;
 /// The kernel gets room back when this much was read.
 const PUBLISH_BYTES: usize = 64 << 10;
 
@@ -36,6 +36,13 @@ impl Rings {
     /// Hands out at most `most` records of each direction, in the order in which they came to be, as far as one may
     /// have caused another. True: there may be more.
     ///
+    /// By `order_ns`: that of an inward record is its own time, read behind its reservation, and that of an outward one
+    /// the time of its flow's last inward record (or its own, read before its reservation). So an inward record has
+    /// at most the order of what it causes, and an outward one less than what it causes. A processor may be held up
+    /// between the two steps, and then the records of a ring are not in this order. Moving inward ones down to the
+    /// lowest behind them, and outward ones up to the highest before them, breaks neither rule: what stands behind an
+    /// inward record has a time after its reservation, and what stands before an outward one has one from before its.
+    ///
     /// What causes a record stands in its own or in the other ring before it does. So with the end of `inward` read
     /// before and after that of `outward`, no outward record misses its cause, and no inward one that stands before
     /// the first of the two ends.
@@ -43,10 +50,12 @@ impl Rings {
         let first_end = self.inward.end();
         let outward_end = self.outward.end();
         self.inward.collect(self.inward.end(), most);
+        self.inward.lower();
         self.outward.collect(outward_end, most);
+        self.outward.raise();
         loop {
             let take_in = match (self.inward.next(), self.outward.next()) {
-                (Some(inward), Some(outward)) => inward.earliest <= outward.earliest,
+                (Some(inward), Some(outward)) => inward.order <= outward.order,
                 (Some(inward), None) => {
                     if !self.outward.complete || inward.at >= first_end {
                         break;
@@ -76,9 +85,7 @@ struct Found {
     at: usize,
     after: usize,
     len: usize,
-    /// The lowest time of this and all later ones: a processor may be held up between reserving a record and reading
-    /// the clock, and then later records have earlier times.
-    earliest: u64,
+    order: u64,
 }
 
 struct Ring {
@@ -90,6 +97,8 @@ struct Ring {
     at: usize,
     published: usize,
     found: Vec<Found>,
+    /// The lowest order of the records before the end that are whole and not in `found`.
+    lowest_behind: u64,
     given: usize,
     /// Nothing before the end that was asked for is missing in `found`.
     complete: bool,
@@ -110,6 +119,7 @@ impl Ring {
             at: 0,
             published: 0,
             found: Vec::new(),
+            lowest_behind: u64::MAX,
             given: 0,
             complete: true,
         })
@@ -121,29 +131,44 @@ impl Ring {
         unsafe { self.producer.base.cast::<AtomicUsize>().as_ref() }.load(Ordering::SeqCst)
     }
 
-    /// Looks for at most `most` whole records before `end`.
+    /// Looks for at most `most` whole records before `end`, up to the first that is not whole.
     fn collect(&mut self, end: usize, most: usize) {
         self.found.clear();
         self.given = 0;
-        let mut at = self.at;
         self.complete = true;
+        self.lowest_behind = u64::MAX;
+        let mut at = self.at;
         while at < end {
             let length = self.length(at);
-            if length & BUSY != 0 || self.found.len() >= most {
-                self.complete = false;
-                break;
-            }
             let len = (length & !(BUSY | DISCARDED)) as usize;
             let after = at + (HEADER + len).next_multiple_of(8);
-            // A discarded record is handed out as one of no length.
-            let (len, earliest) = if length & DISCARDED != 0 { (0, u64::MAX) } else { (len, self.ktime(at, len)) };
-            self.found.push(Found { at, after, len, earliest });
+            self.complete &= length & BUSY == 0 && self.found.len() < most;
+            if self.complete {
+                // A discarded record is handed out as one of no length.
+                let len = if length & DISCARDED != 0 { 0 } else { len };
+                self.found.push(Found { at, after, len, order: self.order(at, len) });
+            } else if length & (BUSY | DISCARDED) == 0 {
+                self.lowest_behind = self.lowest_behind.min(self.order(at, len));
+            }
             at = after;
         }
-        let mut earliest = u64::MAX;
-        for found in self.found.iter_mut().rev() {
-            earliest = earliest.min(found.earliest);
-            found.earliest = earliest;
+    }
+
+    /// Gives each record the lowest order of itself and all behind it.
+    fn lower(&mut self) {
+        let mut lowest = self.lowest_behind;
+        for found in self.found.iter_mut().rev().filter(|found| found.len > 0) {
+            lowest = lowest.min(found.order);
+            found.order = lowest;
+        }
+    }
+
+    /// Gives each record the highest order of itself and those before it.
+    fn raise(&mut self) {
+        let mut highest = 0;
+        for found in self.found.iter_mut().filter(|found| found.len > 0) {
+            highest = highest.max(found.order);
+            found.order = highest;
         }
     }
 
@@ -180,9 +205,10 @@ impl Ring {
         unsafe { self.data(at).cast::<AtomicU32>().as_ref() }.load(Ordering::Acquire)
     }
 
-    fn ktime(&self, at: usize, len: usize) -> u64 {
+    /// 0 for a record of no length: nothing has to wait for it.
+    fn order(&self, at: usize, len: usize) -> u64 {
         let bytes = self.bytes(at, len);
-        bytes.get(KTIME..KTIME + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_ne_bytes)
+        bytes.get(ORDER..ORDER + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_ne_bytes)
     }
 
     fn bytes(&self, at: usize, len: usize) -> &[u8] {
@@ -234,7 +260,7 @@ mod tests {
 
     const PAGE: u64 = 4096;
     const SIZE: u64 = 1 << 16;
-    const TAG: usize = 16;
+    const TAG: usize = ORDER + 8;
 
     /// Writes records as the kernel does, to a file that is mapped like a ring.
     struct Writer {
@@ -258,11 +284,11 @@ mod tests {
             Ring::map(&self.file, SIZE as usize).unwrap()
         }
 
-        fn put(&mut self, ktime: u64, tag: u8, flags: u32) -> u64 {
+        fn put(&mut self, order: u64, tag: u8, flags: u32) -> u64 {
             let at = 2 * PAGE + self.end;
             let len = TAG as u32 + 1;
             self.file.write_all_at(&(len | flags).to_ne_bytes(), at).unwrap();
-            self.file.write_all_at(&ktime.to_ne_bytes(), at + 8 + KTIME as u64).unwrap();
+            self.file.write_all_at(&order.to_ne_bytes(), at + 8 + ORDER as u64).unwrap();
             self.file.write_all_at(&[tag], at + 8 + TAG as u64).unwrap();
             self.end += (8 + u64::from(len)).next_multiple_of(8);
             self.file.write_all_at(&self.end.to_ne_bytes(), PAGE).unwrap();
@@ -293,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rings_are_merged_by_time_and_the_kernel_gets_its_room_back() {
+    fn the_rings_are_merged_by_order_and_the_kernel_gets_its_room_back() {
         let (mut inward, mut outward, mut rings) = both();
         inward.put(10, b'a', 0);
         outward.put(20, b'b', 0);
@@ -312,6 +338,29 @@ mod tests {
         inward.put(10, b'b', 0);
         outward.put(20, b'c', 0);
         assert_eq!(drain(&mut rings, 100).0, "abc");
+    }
+
+    #[test]
+    fn an_outward_record_has_the_order_of_what_caused_it_or_less_and_comes_behind_it() {
+        let (mut inward, mut outward, mut rings) = both();
+        inward.put(10, b'a', 0);
+        outward.put(10, b'b', 0);
+        outward.put(5, b'c', 0);
+        inward.put(11, b'd', 0);
+        outward.put(11, b'e', 0);
+        assert_eq!(drain(&mut rings, 100).0, "abcde");
+    }
+
+    #[test]
+    fn one_whose_clock_was_read_late_does_not_hide_one_behind_an_unfinished_record() {
+        let (mut inward, mut outward, mut rings) = both();
+        inward.put(50, b'a', 0);
+        let unfinished = inward.put(0, b'b', BUSY);
+        inward.put(20, b'c', 0);
+        outward.put(20, b'd', 0);
+        assert_eq!(drain(&mut rings, 100).0, "a");
+        inward.finish(unfinished);
+        assert_eq!(drain(&mut rings, 100).0, "bcd");
     }
 
     #[test]
