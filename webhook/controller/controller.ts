@@ -9,6 +9,7 @@ import { metaOf } from '../intent/class.ts';
 import { encodeIntent, patchesFor, type ShardPatch, shardName } from '../intent/document.ts';
 import type { Grant } from '../intent/model.ts';
 import { createDesired, type Desired, keysOf } from './desired.ts';
+import { inSlices } from './slices.ts';
 
 export interface Controller {
   /** Acts until the signal aborts; settles then. Called by whoever holds the lease. */
@@ -118,9 +119,12 @@ export function createController({
     signal: AbortSignal,
   ): Promise<{ desired: Desired | undefined; againMs: number | undefined }> => {
     const beganAt = clock.now();
-    const { filters } = cluster.filters();
-    const desired = compute(cluster);
-    const meta = metaOf(filters, cluster.settings, shardsNow());
+    const state = cluster.filters();
+    const { settings, namespace, pods } = cluster;
+    const desired = await inSlices(compute({ settings, namespace, pods, filters: () => state }));
+    // Computed for filters that are no more: their change has woken us already.
+    if (cluster.filters() !== state) return { desired: undefined, againMs: 0 };
+    const meta = metaOf(state.filters, settings, shardsNow());
     const { kept, againMs } = inGrace(desired, keysOf(meta));
     const want = encodeIntent({ meta, classes: new Map([...kept, ...desired.classes]) });
     Object.assign(status, { classes: desired.classes.size, conflicts: desired.conflicts.length });

@@ -7,6 +7,7 @@ import { type Filters, noFilters, parseFilters } from '../intent/filters.ts';
 import { defaultSettings, type NamespaceFacts } from '../intent/model.ts';
 import { resolveIntent } from '../intent/resolve.ts';
 import { createDesired, desiredOf, type Snapshot } from './desired.ts';
+import { atOnce } from './slices.ts';
 
 const settings = defaultSettings('podmirror');
 
@@ -156,7 +157,8 @@ const change = fc.oneof(
 test('any sequence of changes comes to the same as a fresh computation, and as each pod resolved by itself', (t) => {
   fc.assert(
     fc.property(fc.array(change, { maxLength: 40 }), (changes) => {
-      const incremental = createDesired();
+      const steps = createDesired();
+      const incremental = (view: Snapshot) => atOnce(steps(view));
       const pods = new Map<string, KnownPod>();
       const namespaces = new Map<string, NamespaceFacts>();
       let filters = noFilters;
@@ -210,7 +212,8 @@ test('10,000 pods in 300 classes are computed again while one waits', (t) => {
       names.map((name) => ({ name, labels: name === 'ns-7' ? { 'wallarm-mirror': label } : {} })),
       filters,
     );
-  const compute = createDesired();
+  const steps = createDesired();
+  const compute = (view: Snapshot) => atOnce(steps(view));
   const began = performance.now();
   const before = compute(view('disabled'));
   const changed = performance.now();

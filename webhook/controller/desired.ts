@@ -4,6 +4,7 @@ import { classOf, type Meta, metaOf } from '../intent/class.ts';
 import type { Filters } from '../intent/filters.ts';
 import type { Grant, NamespaceFacts, Settings, Verdict } from '../intent/model.ts';
 import { resolveIntent } from '../intent/resolve.ts';
+import { atOnce, SLICE } from './slices.ts';
 
 export type Snapshot = Pick<ClusterView, 'settings' | 'filters' | 'namespace' | 'pods'>;
 
@@ -28,7 +29,7 @@ export const isFinished = ({ phase }: Pick<KnownPod, 'phase'>): boolean =>
   phase === 'Succeeded' || phase === 'Failed';
 
 /** Computed anew, with nothing remembered. */
-export const desiredOf = (view: Snapshot): Desired => createDesired()(view);
+export const desiredOf = (view: Snapshot): Desired => atOnce(createDesired()(view));
 
 /** Pods that resolve alike: one class, and the few things besides the class that a verdict looks at. */
 interface Group {
@@ -44,9 +45,10 @@ interface Group {
 
 /**
  * A computation that remembers: the group of each pod object and the verdict of each group. So a pass over 10,000
- * unchanged pods is 10,000 look-ups, and a namespace's label is resolved once for each of its classes.
+ * unchanged pods is 10,000 look-ups, and a namespace's label is resolved once for each of its classes. It yields now and
+ * then; what changes meanwhile may be in it or not.
  */
-export function createDesired(): (view: Snapshot) => Desired {
+export function createDesired(): (view: Snapshot) => Generator<void, Desired> {
   let pass = 0;
   let keys = '';
   let groupOfPod = new WeakMap<KnownPod, Group>();
@@ -68,7 +70,7 @@ export function createDesired(): (view: Snapshot) => Desired {
     return group;
   };
 
-  return (view) => {
+  return function* (view) {
     pass += 1;
     const { settings } = view;
     const { filters } = view.filters();
@@ -81,7 +83,9 @@ export function createDesired(): (view: Snapshot) => Desired {
     }
 
     const classes = new Map<string, Group[]>();
+    let seen = 0;
     for (const pod of view.pods()) {
+      if (++seen % SLICE === 0) yield;
       if (isFinished(pod)) continue;
       const group = groupOf(pod, meta, settings);
       if (group.pass === pass) continue;

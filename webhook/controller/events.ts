@@ -15,6 +15,7 @@ import type { KnownPod, Owner } from '../cluster/view.ts';
 import type { Verdict } from '../intent/model.ts';
 import type { Desired } from './desired.ts';
 import { createOwners, workloadKeyOf } from './owner.ts';
+import { inSlices, SLICE } from './slices.ts';
 
 export type EventReason = 'MirroringEnabled' | 'MirroringDisabled' | 'MirroringIgnored' | 'FiltersRefused';
 
@@ -114,9 +115,11 @@ export function createEvents({
     else waiting.set(id, saying);
   };
 
-  const look = (desired: Desired) => {
+  const look = function* (desired: Desired) {
     const workloads = new Map<string, Map<string, Heard>>();
+    let seen = 0;
     for (const pod of cluster.pods()) {
+      if (++seen % SLICE === 0) yield;
       const verdict = desired.verdictOf(pod);
       if (!verdict) continue;
       const key = workloadKeyOf(pod);
@@ -126,7 +129,10 @@ export function createEvents({
         if (!now.has(saying.text)) now.set(saying.text, { ...saying, pod });
       }
     }
-    for (const [key, now] of workloads) lookAt(key, [...now.values()]);
+    for (const [key, now] of workloads) {
+      if (++seen % SLICE === 0) yield;
+      lookAt(key, [...now.values()]);
+    }
     lookAtFilters();
   };
 
@@ -230,8 +236,9 @@ export function createEvents({
       const now = clock.now();
       if (latest && now - lookedAt >= lookMs) {
         lookedAt = now;
-        look(latest);
+        const desired = latest;
         latest = undefined;
+        await inSlices(look(desired));
       }
       allowance = Math.min(burst, allowance + ((now - countedAt) / 1000) * perSecond);
       countedAt = now;
