@@ -52,8 +52,10 @@ pub struct Inbound {
     held: VecDeque<Held>,
     held_bytes: usize,
     max_held_bytes: usize,
-    /// The bytes just before `next`, not acknowledged yet.
+    /// The bytes just before `recent_end`, not acknowledged yet.
     recent: Vec<u8>,
+    /// `next`, or where bytes that nobody wants began: those are not compared.
+    recent_end: u32,
     skip_to: Option<u32>,
     /// Where the client's FIN stands; it takes one sequence number itself.
     fin: Option<u32>,
@@ -69,6 +71,7 @@ impl Inbound {
             held_bytes: 0,
             max_held_bytes,
             recent: Vec::new(),
+            recent_end: next,
             skip_to: None,
             fin: None,
             acknowledged: None,
@@ -163,7 +166,7 @@ impl Inbound {
             self.drain(sink, ledger);
             jump = ahead(ack, self.next);
         }
-        let keep = ahead(self.next, ack).max(0).unsigned_abs() as usize;
+        let keep = ahead(self.recent_end, ack).max(0).unsigned_abs() as usize;
         if keep < self.recent.len() {
             self.recent.drain(..self.recent.len() - keep);
         }
@@ -181,7 +184,10 @@ impl Inbound {
         let len = ahead(to, self.next);
         if len > 0 {
             self.next = to;
-            self.recent.clear();
+            if !skipped {
+                self.recent.clear();
+                self.recent_end = to;
+            }
             sink.gap(to, len.unsigned_abs(), skipped, ledger);
         }
     }
@@ -202,9 +208,16 @@ impl Inbound {
     fn deliver(&mut self, bytes: &[u8], origin: Origin, packet_start: bool, sink: &mut impl Sink, ledger: &mut Ledger) {
         let seq = self.next;
         self.next = seq.wrapping_add(bytes.len() as u32);
-        self.recent.extend_from_slice(bytes);
-        if self.recent.len() > 2 * RECENT_BYTES {
-            self.recent.drain(..self.recent.len() - RECENT_BYTES);
+        // What was asked to be skipped may come all the same; it must not displace what is compared.
+        if self.skip_to.is_none_or(|to| ahead(to, self.next) < 0) {
+            if self.recent_end != seq {
+                self.recent.clear();
+            }
+            self.recent.extend_from_slice(bytes);
+            self.recent_end = self.next;
+            if self.recent.len() > 2 * RECENT_BYTES {
+                self.recent.drain(..self.recent.len() - RECENT_BYTES);
+            }
         }
         sink.data(seq, bytes, origin, packet_start, ledger);
     }
@@ -268,16 +281,13 @@ impl Inbound {
     /// Bytes that came before: the same ones, or a conflict. Unacknowledged ones that are not kept any more
     /// cannot be compared, and are one too, unless nobody wants them.
     fn compare_recent(&self, seq: u32, bytes: &[u8], sink: &mut impl Sink) {
-        // recent covers [next - len, next).
-        let start = self.next.wrapping_sub(self.recent.len() as u32);
+        // recent covers [recent_end - len, recent_end).
+        let start = self.recent_end.wrapping_sub(self.recent.len() as u32);
         let from = (ahead(start, seq).max(0).unsigned_abs() as usize).min(bytes.len());
         if from > 0 && self.is_unacknowledged(seq) && sink.is_wanted(seq) {
             sink.conflict(seq);
         }
-        if from == bytes.len() {
-            return;
-        }
-        let at = ahead(seq, start).max(0).unsigned_abs() as usize;
+        let at = (ahead(seq, start).max(0).unsigned_abs() as usize).min(self.recent.len());
         let len = (bytes.len() - from).min(self.recent.len() - at);
         if self.recent[at..at + len] != bytes[from..from + len] {
             sink.conflict(seq.wrapping_add(from as u32));
@@ -389,6 +399,26 @@ mod tests {
         s.acknowledge(s.inbound.next());
         s.push(100, b"another beginning");
         assert_eq!(s.notes.conflicts, 1);
+    }
+
+    #[test]
+    fn bytes_are_compared_though_what_came_behind_them_was_skipped() {
+        for skipped_by_kernel in [true, false] {
+            let mut s = stream(1 << 20);
+            s.push(100, b"abc");
+            s.inbound.skip_to(1 << 20);
+            if skipped_by_kernel {
+                s.push(5000, b"x");
+            } else {
+                s.push(103, &vec![b'x'; 3 * RECENT_BYTES]);
+            }
+            s.push(100, b"abc");
+            s.push(101, b"bcxx");
+            s.push(104, b"yy");
+            assert_eq!(s.notes.conflicts, 0);
+            s.push(100, b"abX");
+            assert_eq!(s.notes.conflicts, 1);
+        }
     }
 
     #[test]
