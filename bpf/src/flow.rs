@@ -92,6 +92,8 @@ impl Flow {
             self.inbound.acknowledged(record.ack, &mut self.requests, ledger);
             if !record.payload.is_empty() {
                 self.responses.push(record, &mut self.requests, ledger);
+                // What the client sends from here on may look like requests: the kernel may not know yet.
+                self.requests.tunnel = self.responses.tunnel;
                 wish.out_done = self.raw && !record.has(record::RAW);
                 self.raw = record.has(record::RAW);
                 if self.raw {

@@ -370,6 +370,23 @@ fn urgent_data_is_reported_as_a_conflict() {
 }
 
 #[test]
+fn what_looks_like_a_request_behind_101_is_none() {
+    let mut segments = simple(b"GET / HTTP/1.1\r\nUpgrade: echo\r\n\r\n", 0);
+    // Handed over whole: the kernel does not know of the 101.
+    segments[1].flags = record::OUT | record::PACKET | record::RAW;
+    segments[1].payload = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\n\r\n".to_vec();
+    let payload = b"GET /not-a-request HTTP/1.1\r\nX-Id: tunnelled\r\n\r\n".to_vec();
+    let (seq, base) = (segments[1].ack, segments[1].base.wrapping_add(segments[1].payload.len() as u32));
+    let end = seq.wrapping_add(payload.len() as u32);
+    segments.push(Segment { flags: record::PACKET, seq, ack: base, base: 0, payload: payload.clone(), time: 3 });
+    let flags = record::OUT | record::PACKET | record::RAW;
+    segments.push(Segment { flags, seq: base, ack: end, base, payload, time: 4 });
+    let (exchanges, ledger) = play(&segments, false);
+    assert_eq!((exchanges.len(), ledger.captured, ledger.dropped_total()), (1, 1, 0));
+    assert_eq!(ledger.discarded().get("ignored"), Some(&96));
+}
+
+#[test]
 fn a_request_that_two_servers_read_differently_is_dropped_by_that_name() {
     let request = b"POST / HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
     let (exchanges, ledger) = play(&simple(request, 0), false);

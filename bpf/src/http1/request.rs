@@ -131,6 +131,8 @@ pub struct Requests {
     ack_at_gap: Option<u32>,
     max_body_bytes: usize,
     next_sequence: u32,
+    /// What follows the present message is not HTTP: see `Responses::tunnel`.
+    pub tunnel: bool,
     /// Request bytes before this need not be captured.
     pub wanted_from: Option<u32>,
 }
@@ -149,6 +151,7 @@ impl Requests {
             ack_at_gap: None,
             max_body_bytes,
             next_sequence: 0,
+            tunnel: false,
             wanted_from: None,
         }
     }
@@ -382,6 +385,10 @@ impl Requests {
     /// Feeds some of `bytes` to the present message and says how many.
     fn step(&mut self, seq: u32, bytes: &[u8], origin: Origin, ledger: &mut Ledger) -> usize {
         match &mut self.state {
+            State::Start if self.tunnel => {
+                self.state = State::Dead;
+                0
+            }
             State::Start => {
                 if bytes[0] == b'\r' || bytes[0] == b'\n' {
                     return 1;
