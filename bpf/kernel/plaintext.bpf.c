@@ -154,9 +154,9 @@ struct flow {
 	__u16 responses;    /* heads */
 	__u8 out_mode, chunk_state, chunk_digits, out_flags;
 	__u8 again;         /* times that the program called itself for this packet */
-	__u8 head_answer, method_known, interim; /* of the response being walked */
+	__u8 head_answer, interim; /* of the response being walked */
 	__u8 raw_dropped;   /* something was passed by in OM_RAW */
-	__u8 pad2[13];
+	__u8 pad2[14];
 
 	__u64 id;
 	__u64 target;
@@ -532,8 +532,7 @@ static __always_inline void frame_body(const __u8 *p, const struct scan *head, s
 	__u8 hundreds = p[9];
 
 	flow->interim = hundreds == '1';
-	if (!flow->method_known)
-		flow->out_flags |= FO_BODY_START;
+	flow->out_flags |= FO_BODY_START;
 	if (hundreds == '1' && p[10] == '0' && p[11] == '1') {
 		flow->class = FC_TUNNEL;
 	} else if (hundreds == '1' || (hundreds == '2' && p[10] == '0' && p[11] == '4') ||
@@ -630,6 +629,15 @@ static __always_inline int walk_head(struct __sk_buff *skb, const struct flow_ke
 {
 	enum look look;
 
+	/*
+	 * Behind an answer that was taken for one to HEAD comes the next one, or the body that it has after all. An answer
+	 * begins where the client's ACK stands, unless the client pipelines.
+	 */
+	if (flow->head_answer && !(flow->in_flags & FI_ANCHORED && flow->anchor == span->seq)) {
+		flow->head_answer = 0;
+		flow->out_mode = OM_RAW;
+		return 0;
+	}
 	span->flags |= R_HEAD;
 	if (flow->out_flags & FO_RESYNC) {
 		span->flags |= R_RESYNC;
@@ -637,12 +645,12 @@ static __always_inline int walk_head(struct __sk_buff *skb, const struct flow_ke
 		flow->out_base = span->seq;
 	}
 	/*
-	 * With one request outstanding, whose answer begins where the client's ACK stood, the method is
-	 * known. User space checks that against its own framing.
+	 * With one request outstanding, whose answer begins where the client's ACK stood, its method is the answer's. That is
+	 * a guess: a method is only counted where it begins a packet, so requests that share one, or one that comes in
+	 * pieces, make the number too low. When it is wrong, what follows shows it: see walk_body.
 	 */
-	flow->method_known = flow->in_flags & FI_ANCHORED && flow->anchor == span->seq &&
-			     (__u16)(flow->requests - flow->responses) == 1;
-	flow->head_answer = flow->method_known && flow->in_flags & FI_HEAD;
+	flow->head_answer = flow->in_flags & FI_HEAD && flow->in_flags & FI_ANCHORED && flow->anchor == span->seq &&
+			    (__u16)(flow->requests - flow->responses) == 1;
 	look = LOOK_AT_HEAD(HEAD_SHORT);
 	if (look == LOOK_NO_END && span->len > HEAD_SHORT)
 		look = LOOK_AT_HEAD(HEAD_SCAN);
@@ -729,7 +737,10 @@ static __noinline int walk_chunks(struct __sk_buff *skb, struct flow *flow, stru
 	return 0;
 }
 
-/* Passes over body bytes. A body that begins like a response may be the answer behind one to HEAD: user space knows. */
+/*
+ * Passes over body bytes. A body that begins like a response may be the answer behind one to HEAD, whatever the requests
+ * looked like: user space, which has read them, knows.
+ */
 static __always_inline void walk_body(struct __sk_buff *skb, struct flow *flow, struct span *span)
 {
 	__u32 before = span->len;
@@ -837,6 +848,7 @@ static __always_inline int place(struct __sk_buff *skb, struct flow *flow, struc
 		flow->out_left = control.out_at - span->seq;
 		flow->out_mode = flow->out_left ? OM_BODY : OM_HEAD;
 		flow->out_flags &= ~FO_BODY_START;
+		flow->head_answer = 0;
 	} else if (flow->out_mode == OM_RAW && flow->raw_dropped && control.flags & CT_RAW_SEEN &&
 		   control.raw_seen == flow->raw_told) {
 		/* User space has read all that it got, and cannot know the place behind what was passed by. */

@@ -14,6 +14,8 @@ use crate::control::Controls;
 use crate::counters::{COUNTERS, Counters};
 use crate::error::{CaptureError, Code};
 
+#[cfg(test)]
+mod packet_tests;
 mod rings;
 pub use rings::Rings;
 

@@ -1,0 +1,330 @@
+//! The real programs, fed packet by packet (BPF_PROG_TEST_RUN), and the flows behind them: the only place where the order
+//! of packets, programs and user space is ours to choose. Needs root, as loading does; does nothing without it.
+use std::cell::RefCell;
+use std::path::Path;
+
+use libbpf_rs::ProgramInput;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use super::{Kernel, Rings, Storage, check_capabilities};
+use crate::cgroup;
+use crate::flow::{Limits, default_response_headers};
+use crate::flows::Flows;
+use crate::ledger::{Drop, Ledger};
+use crate::record::Record;
+use crate::seq::ahead;
+use crate::wire::Exchange;
+
+const FIN: u8 = 1;
+const SYN: u8 = 2;
+const ACK: u8 = 16;
+const CLIENT_ISN: u32 = u32::MAX - 90;
+const SERVER_ISN: u32 = u32::MAX - 300;
+
+struct Machine<'k> {
+    kernel: Kernel<'k>,
+    rings: Rings,
+    flows: Flows,
+    ledger: Ledger,
+    done: Vec<Exchange>,
+    /// The client's, of the connection at hand.
+    port: u16,
+    client: u32,
+    server: u32,
+    /// What the client has acknowledged of the server's.
+    client_ack: u32,
+}
+
+/// Calls `test` with the programs loaded and our own cgroup as their target, where that is possible.
+fn with_machine(test: impl FnOnce(&mut Machine)) {
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default().to_owned();
+    let (Ok(()), Ok(mount)) = (check_capabilities(), cgroup::mount()) else {
+        return eprintln!("not tested: needs root and cgroup2");
+    };
+    let (_, id) = cgroup::open(&Path::new(&mount).join(own)).unwrap();
+    let mut storage = Storage::uninit();
+    let mut kernel = Kernel::load(&mut storage, 1 << 20).unwrap();
+    kernel.add_target(id).unwrap();
+    let rings = kernel.rings().unwrap();
+    let limits =
+        Limits { max_flow_bytes: 1 << 16, max_body_bytes: 1 << 16, response_headers: default_response_headers() };
+    let mut machine = Machine {
+        kernel,
+        rings,
+        flows: Flows::new(16, limits),
+        ledger: Ledger::default(),
+        done: Vec::new(),
+        port: 1024,
+        client: 0,
+        server: 0,
+        client_ack: 0,
+    };
+    test(&mut machine);
+}
+
+impl Machine<'_> {
+    fn packet(&self, out: bool, flags: u8, payload: &[u8]) {
+        let (client, server) = ([10, 0, 0, 1], [10, 0, 0, 2]);
+        let (from, to) = if out { (server, client) } else { (client, server) };
+        let (source, destination) = if out { (80, self.port) } else { (self.port, 80) };
+        let (seq, ack) = if out { (self.server, self.client) } else { (self.client, self.client_ack) };
+        // Ethernet, which the test run takes off, IPv4, TCP; nobody looks at a checksum.
+        let mut bytes = vec![0; 12];
+        bytes.extend([8, 0, 0x45, 0]);
+        bytes.extend((40 + payload.len() as u16).to_be_bytes());
+        bytes.extend([0, 0, 0, 0, 64, 6, 0, 0]);
+        bytes.extend(from);
+        bytes.extend(to);
+        bytes.extend(source.to_be_bytes());
+        bytes.extend(destination.to_be_bytes());
+        bytes.extend(seq.to_be_bytes());
+        bytes.extend(ack.to_be_bytes());
+        bytes.extend([0x50, flags, 255, 255, 0, 0, 0, 0]);
+        bytes.extend(payload);
+        let programs = &self.kernel.skel.progs;
+        let program = if out { &programs.podmirror_out } else { &programs.podmirror_in };
+        let input = ProgramInput { data_in: Some(&bytes), ..Default::default() };
+        assert_eq!(program.test_run(input).unwrap().return_value, 1);
+    }
+
+    /// A new connection, its handshake done.
+    fn connect(&mut self) {
+        self.port += 1;
+        self.ledger = Ledger::default();
+        (self.client, self.server, self.client_ack) = (CLIENT_ISN, SERVER_ISN, 0);
+        self.packet(false, SYN, b"");
+        self.client = self.client.wrapping_add(1);
+        self.packet(true, SYN | ACK, b"");
+        self.server = self.server.wrapping_add(1);
+        self.client_ack = self.server;
+    }
+
+    fn send(&mut self, payload: &[u8]) {
+        self.packet(false, ACK, payload);
+        self.client = self.client.wrapping_add(payload.len() as u32);
+    }
+
+    fn answer(&mut self, payload: &[u8]) {
+        self.packet(true, ACK, payload);
+        self.server = self.server.wrapping_add(payload.len() as u32);
+    }
+
+    /// What the owner thread does every millisecond.
+    fn drain(&mut self) {
+        let Self { kernel, rings, flows, ledger, done, .. } = self;
+        rings.drain(1 << 16, |bytes| {
+            let record = Record::parse(bytes).unwrap();
+            ledger.drained += record.payload.len() as u64;
+            let wish = flows.push(&record, ledger, &mut |_, exchange| done.push(exchange));
+            kernel.controls.write(record.flow_id, &wish);
+        });
+    }
+
+    /// Ends the connection; the targets of its exchanges with their status.
+    fn close(&mut self) -> Vec<(String, u32)> {
+        self.packet(true, ACK | FIN, b"");
+        self.packet(false, ACK | FIN, b"");
+        self.drain();
+        let name = |exchange: Exchange| {
+            let (request, response) = (exchange.request.unwrap(), exchange.response.unwrap());
+            (String::from_utf8(request.target.to_vec()).unwrap(), response.status)
+        };
+        std::mem::take(&mut self.done).into_iter().map(name).collect()
+    }
+}
+
+#[test]
+fn an_answer_to_head_is_told_from_one_to_the_first_request_that_begins_a_packet() {
+    with_machine(|machine| {
+        // nginx names no framing in an answer to HEAD that would be chunked.
+        for framing in ["Server: nginx", "Transfer-Encoding: chunked", "Content-Length: 1024"] {
+            machine.connect();
+            // A client that writes byte by byte; of what TCP puts together, something begins with a method at last.
+            machine.send(b"HE");
+            machine.send(b"AD /0 HTTP/1.1\r\n\r\n");
+            machine.send(b"GET /1 HTTP/1.1\r\n\r\n");
+            machine.send(b"G");
+            machine.send(b"ET /2 HTTP/1.1\r\n\r\n");
+            machine.answer(format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n").as_bytes());
+            machine.answer(b"HTTP/1.1 201 OK\r\nContent-Length: 2\r\n\r\nok");
+            machine.answer(b"HTTP/1.1 202 OK\r\nContent-Length: 2\r\n\r\nok");
+            let expected = [("/0".to_owned(), 200), ("/1".to_owned(), 201), ("/2".to_owned(), 202)];
+            assert_eq!(machine.close(), expected, "{framing}: {:?}", machine.ledger.dropped());
+        }
+    });
+}
+
+#[test]
+fn a_body_that_looks_like_a_response_is_none_though_head_was_asked_meanwhile() {
+    with_machine(|machine| {
+        machine.connect();
+        machine.send(b"GET /0 HTTP/1.1\r\n\r\nGET /1 HTTP/1.1\r\n\r\n");
+        machine.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        machine.client_ack = machine.server;
+        machine.send(b"HEAD /2 HTTP/1.1\r\n\r\n");
+        machine.answer(b"HTTP/1.1 201 OK\r\nContent-Length: 23\r\n\r\nHTTP/1.1 404 No\r\n\r\nbody");
+        machine.answer(b"HTTP/1.1 202 OK\r\nContent-Length: 2\r\n\r\n");
+        let expected = [("/0".to_owned(), 200), ("/1".to_owned(), 201), ("/2".to_owned(), 202)];
+        assert_eq!(machine.close(), expected, "{:?}", machine.ledger.dropped());
+    });
+}
+
+#[derive(Clone, Debug)]
+struct Call {
+    method: &'static str,
+    body: usize,
+    status: u16,
+    framing: u8,
+    response: Vec<u8>,
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    let method = prop::sample::select(vec!["GET", "GET", "HEAD", "POST"]);
+    let status = prop::sample::select(vec![200, 201, 204, 304, 404]);
+    let response =
+        prop::sample::select(vec!["", "HTTP/1.1 200 OK\r\n\r\n", "H", "HT", "body", "HTTP/1.1 204 No\r\n\r\nbody"]);
+    (method, 0usize..40, status, 0u8..3, response, 0usize..700).prop_map(
+        |(method, body, status, framing, begin, more)| {
+            let mut response = begin.as_bytes().to_vec();
+            response.extend(std::iter::repeat_n(b'b', more));
+            Call { method, body, status, framing, response }
+        },
+    )
+}
+
+fn request_of(call: &Call, n: usize) -> Vec<u8> {
+    if call.method != "POST" {
+        return format!("{} /{n} HTTP/1.1\r\nHost: a\r\n\r\n", call.method).into_bytes();
+    }
+    let mut bytes = format!("POST /{n} HTTP/1.1\r\nContent-Length: {}\r\n\r\n", call.body).into_bytes();
+    bytes.resize(bytes.len() + call.body, b'x');
+    bytes
+}
+
+fn response_of(call: &Call) -> Vec<u8> {
+    let mut bytes = format!("HTTP/1.1 {} Word\r\n", call.status).into_bytes();
+    let none = call.method == "HEAD" || call.status == 204 || call.status == 304;
+    if call.status == 204 || (call.framing == 1 && none) {
+        bytes.extend(b"\r\n");
+    } else if call.framing == 0 {
+        bytes.extend(b"Transfer-Encoding: chunked\r\n\r\n");
+        if !none {
+            for chunk in call.response.chunks(200) {
+                bytes.extend(format!("{:x}\r\n", chunk.len()).as_bytes());
+                bytes.extend(chunk);
+                bytes.extend(b"\r\n");
+            }
+            bytes.extend(b"0\r\n\r\n");
+        }
+    } else {
+        bytes.extend(format!("Content-Length: {}\r\n\r\n", call.response.len()).as_bytes());
+        if !none {
+            bytes.extend(&call.response);
+        }
+    }
+    bytes
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Send(usize),
+    Answer(usize),
+    Read,
+    Drain,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    // Often a byte or few, often whole messages.
+    let size = || prop_oneof![1usize..9, 1usize..90, 100usize..1200];
+    prop_oneof![4 => size().prop_map(Step::Send), 4 => size().prop_map(Step::Answer), 2 => Just(Step::Read), 1 => Just(Step::Drain)]
+}
+
+/// Bytes from `at` to the end of the message that it stands in.
+fn left_in(ends: &[u32], at: u32) -> usize {
+    ends.iter().map(|end| ahead(*end, at)).find(|left| *left > 0).map_or(0, |left| left.unsigned_abs() as usize)
+}
+
+/// Plays the calls: `window` of them outstanding at most, each answered when it was sent whole. `apart`: no packet holds
+/// bytes of two requests, or of two answers.
+fn play(
+    machine: &mut Machine,
+    calls: &[Call],
+    window: usize,
+    apart: (bool, bool),
+    steps: &[Step],
+) -> Vec<(String, u32)> {
+    machine.connect();
+    let (mut to_send, mut to_answer) = (Vec::new(), Vec::new());
+    let (mut sent, mut answered) = (0, 0);
+    // Behind the n-th request and answer, by sequence number.
+    let (mut request_ends, mut response_ends) = (Vec::new(), Vec::new());
+    let (mut request_end, mut response_end) = (machine.client, machine.server);
+    let mut steps = steps.iter().cycle();
+    while answered < calls.len() || !to_answer.is_empty() {
+        match steps.next() {
+            Some(Step::Send(most)) => {
+                let read = response_ends.iter().filter(|end| ahead(**end, machine.client_ack) <= 0).count();
+                while sent < calls.len() && sent < read + window {
+                    let request = request_of(&calls[sent], sent);
+                    request_end = request_end.wrapping_add(request.len() as u32);
+                    request_ends.push(request_end);
+                    to_send.extend(request);
+                    sent += 1;
+                }
+                let room = if apart.0 { left_in(&request_ends, machine.client) } else { usize::MAX };
+                let piece: Vec<u8> = to_send.drain(..to_send.len().min(*most).min(room)).collect();
+                if !piece.is_empty() {
+                    machine.send(&piece);
+                }
+            }
+            Some(Step::Answer(most)) => {
+                while request_ends.get(answered).is_some_and(|end| ahead(machine.client, *end) >= 0) {
+                    let response = response_of(&calls[answered]);
+                    response_end = response_end.wrapping_add(response.len() as u32);
+                    response_ends.push(response_end);
+                    to_answer.extend(response);
+                    answered += 1;
+                }
+                let room = if apart.1 { left_in(&response_ends, machine.server) } else { usize::MAX };
+                let piece: Vec<u8> = to_answer.drain(..to_answer.len().min(*most).min(room)).collect();
+                if !piece.is_empty() {
+                    machine.answer(&piece);
+                }
+            }
+            Some(Step::Read) => machine.client_ack = machine.server,
+            Some(Step::Drain) | None => machine.drain(),
+        }
+    }
+    machine.close()
+}
+
+#[test]
+fn property_no_exchange_is_missing_however_packets_are_cut_and_whenever_user_space_looks() {
+    with_machine(|machine| {
+        let plan = (
+            prop::collection::vec(call(), 1..10),
+            prop_oneof![Just(1usize), 2usize..12],
+            any::<(bool, bool)>(),
+            prop::collection::vec(step(), 4..60),
+        );
+        let machine = RefCell::new(machine);
+        let result = TestRunner::new(Config { failure_persistence: None, ..Config::default() }).run(
+            &plan,
+            |(calls, window, apart, mut steps)| {
+                let machine = &mut *machine.borrow_mut();
+                steps.extend([Step::Send(300), Step::Answer(300), Step::Read, Step::Drain]);
+                let expected: Vec<_> =
+                    calls.iter().enumerate().map(|(n, call)| (format!("/{n}"), u32::from(call.status))).collect();
+                let seen = play(machine, &calls, window, apart, &steps);
+                prop_assert_eq!(seen, expected, "{:?}", machine.kernel.counters().unwrap().lost());
+                prop_assert_eq!(machine.ledger.dropped_for(Drop::NoResponse), 0);
+                Ok(())
+            },
+        );
+        if let Err(error) = result {
+            panic!("{error}");
+        }
+    });
+}
