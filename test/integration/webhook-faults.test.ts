@@ -5,7 +5,7 @@ import { startProxy } from '../harness/proxy.ts';
 import { until } from '../harness/until.ts';
 import { readIntent, readShards } from '../kube/agent-view.ts';
 import type { AuditedRequest } from '../kube/audit.ts';
-import { untilConverged } from '../kube/convergence.ts';
+import { freshDesired, untilConverged } from '../kube/convergence.ts';
 import { deployPodmirror, type Podmirror } from '../kube/deploy.ts';
 import { explainNamespace } from '../kube/explained.ts';
 import { type Kube, startKube } from '../kube/kube.ts';
@@ -90,6 +90,39 @@ test.serial('pods that were there before podmirror are adopted', async (t) => {
   t.is(await classCount(), 5 + 3 * 2);
 });
 
+/** A process whose connections fall silent early and are looked at when the other faults are over. */
+let silent:
+  | { label(): Promise<string | null | undefined>; output(): string; stop(): Promise<void> }
+  | undefined;
+test.after.always(() => silent?.stop());
+
+test.serial('connections to the API server fall silent for one process', async (t) => {
+  const { alone, proxy } = await startThroughProxy();
+  const label = async () => (await explainNamespace(alone.opsUrl, 'team-b'))?.namespace.label;
+  t.is(await label(), null);
+  proxy.holdAnswers();
+  silent = {
+    label,
+    output: alone.output,
+    async stop() {
+      await alone.stop();
+      proxy.close();
+    },
+  };
+  await kubectl(['label', 'namespace', 'team-b', 'wallarm-mirror=disabled']);
+});
+
+async function startThroughProxy() {
+  const proxy = await startProxy(Number(new URL(kube.server).port));
+  const kubeconfig = writeKubeconfig({
+    file: join(kube.directory, `through-${proxy.port}.yaml`),
+    server: `https://127.0.0.1:${proxy.port}`,
+    ca: join(kube.directory, 'ca.crt'),
+    token: (await kubectl(['create', 'token', 'podmirror-webhook', '-n', 'podmirror'])).trim(),
+  });
+  return { proxy, alone: await podmirror.startApart({ kubeconfig }) };
+}
+
 test.serial('a leader killed while it writes leaves nothing that the next one does not mend', async (t) => {
   for (const [round, waitMs] of [0, 40, 120].entries()) {
     const before = await leader();
@@ -147,6 +180,8 @@ test.serial(
     await kube.startApiServer();
     await kubectl(['label', 'namespace', 'team-a', 'wallarm-mirror-']);
     await converged();
+    const gone = kube.audit().filter(({ verb, status }) => verb === 'watch' && status === 410);
+    t.true(gone.length > 0);
     t.is(await classCount(), 2);
   },
 );
@@ -206,19 +241,11 @@ test.serial(
 test.serial(
   'connections that are cut and answers that never come are found, and what changed meanwhile is seen',
   async (t) => {
-    const proxy = await startProxy(Number(new URL(kube.server).port));
-    t.teardown(() => proxy.close());
-    const file = join(kube.directory, 'through-proxy.yaml');
-    writeKubeconfig({
-      file,
-      server: `https://127.0.0.1:${proxy.port}`,
-      ca: join(kube.directory, 'ca.crt'),
-      token: await kubectl(['create', 'token', 'podmirror-webhook', '-n', 'podmirror']).then((token) =>
-        token.trim(),
-      ),
+    const { alone, proxy } = await startThroughProxy();
+    t.teardown(async () => {
+      await alone.stop();
+      proxy.close();
     });
-    const alone = await podmirror.startApart({ kubeconfig: file });
-    t.teardown(() => alone.stop());
     const label = async () => (await explainNamespace(alone.opsUrl, 'bank'))?.namespace.label;
     const knows = (word: string) =>
       until(async () => (await label()) === word, { timeoutMs: 60_000, everyMs: 100 });
@@ -291,7 +318,18 @@ test.serial('an intent larger than a ConfigMap is spread over shards', async (t)
     }),
   );
   await kubectl(['label', 'namespace', 'shop', 'wallarm-mirror-']);
+  const growing = kube.audit().length;
   await create(pods);
+  // Between the first of these writes and the last, the leader dies.
+  const isBetween = () =>
+    kube
+      .audit()
+      .slice(growing)
+      .some(({ name }) => name?.startsWith('podmirror-intent-'));
+  t.true(await until(isBetween, { timeoutMs: 30_000, everyMs: 1 }));
+  const dead = await leader();
+  await podmirror.kill(dead);
+  await podmirror.start(dead);
   await converged();
   t.is((await readIntent(kube.kubectl)).meta.shards, 8);
   await applyFilters('');
@@ -354,6 +392,24 @@ test.serial('workloads hear in Events what was decided about them', async (t) =>
     { timeoutMs: 60_000, everyMs: 250 },
   );
   t.truthy(all, `told: ${(await told()).join('\n')}`);
+});
+
+test.serial(
+  'silence is taken for a dead connection after some two minutes, and what changed meanwhile is seen',
+  async (t) => {
+    const isFound = async () => (await silent?.label()) === 'disabled';
+    t.true(await until(isFound, { timeoutMs: 200_000, everyMs: 500 }));
+    t.regex(silent?.output() ?? '', /not a byte in 130000 ms; watching again/);
+  },
+);
+
+test.serial('nothing is left in the intent that no pod needs', async (t) => {
+  const isExact = async () => {
+    const { desired } = await freshDesired(kube.kubectl);
+    const ids = [...(await readIntent(kube.kubectl)).classes.keys()].sort();
+    return JSON.stringify(ids) === JSON.stringify([...desired.classes.keys()].sort());
+  };
+  t.true(await until(isExact, { timeoutMs: 60_000, everyMs: 500 }));
 });
 
 test.serial(

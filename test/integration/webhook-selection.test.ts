@@ -108,9 +108,12 @@ for (const { number, title, mirror, filters = '', pods: described, warning } of 
       const shown = JSON.stringify(pod.metadata);
       t.deepEqual(mirroredContainers(await readIntent(kube.kubectl), pod), containers, shown);
       if (rule !== undefined) t.is(explained.verdict.rule, rule, shown);
-      // What is said of a pod when it is created stands on it: as long as it is true.
+      // What was decided at its creation stands on it, unless no rule spoke, or only the controller may decide.
       const said = pod.metadata.annotations?.['podmirror.io/intent'];
-      if (said !== undefined) t.is(said.startsWith('mirrored: '), explained.verdict.mirrored, shown);
+      const isSilent = ['nothing-asked', 'namespace-excluded'].includes(explained.verdict.rule);
+      const isStatic = pod.metadata.annotations?.['kubernetes.io/config.mirror'] !== undefined;
+      if (isSilent || isStatic) t.is(said, undefined, shown);
+      else t.regex(said ?? '', explained.verdict.mirrored ? /^mirrored: / : /^not mirrored: /, shown);
     }
     if (warning) t.regex(warnings.replaceAll('Warning: ', ''), new RegExp(warning.source, 'm'));
     else t.notRegex(warnings, /mirror/);

@@ -246,6 +246,121 @@ test('shards grow before a ConfigMap is full, and no reader misses a class on th
   t.true(Object.keys(shard(3) ?? {}).length > 100);
 });
 
+/** So many filters that all match whatever has the label, each told in some 300 characters. */
+function manyFilters(count: number, label: string): string {
+  const annotations = (index: number) =>
+    Object.fromEntries(['e.com/a', 'e.com/b'].map((key) => [key, `!${'y'.repeat(110)}${index}`]));
+  return JSON.stringify({
+    filters: Array.from({ length: count }, (_, index) => ({
+      namespace: 'shop',
+      pod_labels: { [label]: '*' },
+      pod_annotations: annotations(index),
+    })),
+  });
+}
+
+const matching = { labels: { app: 'x', tier: 'y' }, annotations: { 'e.com/a': 'z', 'e.com/b': 'z' } };
+
+test('an intent that outgrows its ConfigMap while all ids change is written all the same', async (t) => {
+  const { lead, isRight, controller, intent, classes, log, ...world } = await startScene(t, {
+    before(world) {
+      world.putNamespace('shop');
+      world.putNamespace('bank', { 'wallarm-mirror': 'enabled' });
+      world.putPod({ namespace: 'bank', name: 'b' });
+      for (let index = 0; index < 120; index++) {
+        world.putPod({ name: `pod-${index}`, containers: [`c${index}`], ...matching });
+      }
+      world.putFilters(manyFilters(13, 'app'));
+    },
+    graceMs: 100,
+  });
+  lead();
+  await until(() => isRight() && controller.status().settled);
+  t.is(intent()?.meta.shards, 1);
+  // 570 KiB as it is, and 880 KiB more: together they are too much for one ConfigMap.
+  world.putFilters(manyFilters(20, 'tier'));
+  await until(() => isRight() && intent()?.meta.shards === 2 && controller.status().settled);
+  world.putNamespace('bank', { 'wallarm-mirror': 'disabled' });
+  await until(() => !classes().some((id) => id.startsWith('bank.')));
+  t.notRegex(log.lines.join('\n'), /422|Invalid/);
+});
+
+test('an intent that does not fit is told shorter, and then the largest namespace is left out and named', async (t) => {
+  const { lead, isRight, controller, classes, log, cluster, ...world } = await startScene(t, {
+    before(world) {
+      world.putNamespace('shop');
+      world.putNamespace('bank', { 'wallarm-mirror': 'enabled' });
+      world.putPod({ namespace: 'bank', name: 'b' });
+      for (let index = 0; index < 200; index++) {
+        world.putPod({ name: `pod-${index}`, containers: [`c${index}`], ...matching });
+      }
+      world.putFilters(manyFilters(100, 'app'));
+    },
+    graceMs: 100,
+  });
+  lead();
+  await until(() => isRight() && controller.status().settled);
+  t.is(classes().length, 201, 'told shorter');
+  t.is(controller.status().leftOut, 0);
+  // What each of these grants cannot be told shorter: every filter names other nodes.
+  const nodes = Array.from({ length: 400 }, (_, index) => ({
+    namespace: 'shop',
+    node_name: `${'n'.repeat(100)}${index}`,
+  }));
+  world.putFilters(JSON.stringify({ filters: nodes }));
+  await until(() => controller.status().leftOut === 1 && isRight() && controller.status().settled);
+  t.deepEqual(
+    classes().map((id) => id.split('.')[0]),
+    ['bank'],
+  );
+  t.regex(
+    log.lines.join('\n'),
+    /error the intent is more than its ConfigMaps hold, so nothing is mirrored in shop\./,
+  );
+  world.putNamespace('bank', { 'wallarm-mirror': 'disabled' });
+  await until(() => classes().length === 0);
+  world.putFilters('');
+  await until(() => isRight() && controller.status().leftOut === 0);
+});
+
+for (const [title, change] of [
+  ['disabled', (world) => world.putNamespace('shop', { 'wallarm-mirror': 'disabled' })],
+  ['unlabelled', (world) => world.putNamespace('shop')],
+  ['deleted', (world) => world.server.remove('/api/v1/namespaces/shop')],
+] as [string, (world: World) => unknown][]) {
+  test(`a class without pods does not wait for one in a namespace that was ${title}`, async (t) => {
+    const { lead, classes, controller, ...world } = await startScene(t, {
+      before(world) {
+        world.putNamespace('shop', { 'wallarm-mirror': 'enabled' });
+        world.putPod({ name: 'last' });
+      },
+      graceMs: 1_000_000,
+    });
+    lead();
+    await until(() => classes().length === 1 && controller.status().settled);
+    world.removePod('shop', 'last');
+    await until(() => controller.status().passes >= 2 && controller.status().settled);
+    t.is(classes().length, 1, 'it waits as long as nothing else changed');
+    change(world as unknown as World);
+    await until(() => classes().length === 0);
+  });
+}
+
+test('what somebody wrote for an excluded namespace goes at once', async (t) => {
+  const { lead, classes, isRight, shard, ...world } = await startScene(t, {
+    before(world) {
+      world.putNamespace('kube-system');
+    },
+    graceMs: 1_000_000,
+  });
+  lead();
+  await until(isRight);
+  const id = 'kube-system.0123456789abcdef';
+  world.putShard({ ...shard(), [id]: '[{"containers":["*"],"nodes":["*"],"because":"x"}]' });
+  await until(() => !Object.hasOwn(shard() ?? {}, id));
+  t.deepEqual(classes(), []);
+});
+
 test('any sequence of changes, faults and changes of leader converges to a fresh computation', async (t) => {
   const names = ['p0', 'p1', 'p2'];
   const step = fc.oneof(

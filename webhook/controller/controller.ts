@@ -6,9 +6,10 @@ import type { Clock } from '../cluster/clock.ts';
 import type { Cluster, Topic } from '../cluster/cluster.ts';
 import { type Log, sentenceOf } from '../cluster/log.ts';
 import { metaOf } from '../intent/class.ts';
-import { encodeIntent, patchesFor, type ShardPatch, shardName } from '../intent/document.ts';
-import type { Grant } from '../intent/model.ts';
-import { createDesired, type Desired, keysOf } from './desired.ts';
+import { patchesFor, type ShardPatch, shardName } from '../intent/document.ts';
+import { fitIntent } from '../intent/fit.ts';
+import { createDesired, type Desired } from './desired.ts';
+import { createGrace } from './grace.ts';
 import { inSlices } from './slices.ts';
 
 export interface Controller {
@@ -24,10 +25,12 @@ export interface ControllerStatus {
   passes: number;
   writes: number;
   failures: number;
-  /** Of the last pass. */
+  /** What the last pass took of the event loop, in slices. */
   passMs: number;
   classes: number;
   conflicts: number;
+  /** Namespaces of which nothing is written, since the ConfigMaps are full. */
+  leftOut: number;
   /** What stands in the way now. */
   trouble: string | undefined;
 }
@@ -65,7 +68,7 @@ export function createController({
   timeoutMs?: number;
 }): Controller {
   const compute = createDesired();
-  const aloneSince = new Map<string, number>();
+  const grace = createGrace({ cluster, clock, graceMs });
   const status: ControllerStatus = {
     leading: false,
     settled: false,
@@ -75,39 +78,25 @@ export function createController({
     passMs: 0,
     classes: 0,
     conflicts: 0,
+    leftOut: 0,
     trouble: undefined,
   };
-  let toldConflicts = '';
-  let toldProblems = '';
+  const tellConflicts = onceEach((told) =>
+    log.error(
+      `different pods share a class id by chance and are not mirrored: ${told}. Rename a container of one`,
+    ),
+  );
+  const tellLeftOut = onceEach((told) =>
+    log.error(
+      `the intent is more than its ConfigMaps hold, so nothing is mirrored in ${told}. Write filters that name fewer distinct labels and annotations, or fewer filters`,
+    ),
+  );
+  // What is wrong in the ConfigMap is about to be put right; worth a line, since somebody or something did it.
+  const tellProblems = onceEach((told) => log.warn(`the intent is restored: ${told}`));
   /** Between two writes of ours that belong together. */
   let moving = false;
 
-  /** Classes that stand there without pods and may have one any moment, and when to look again. */
-  const inGrace = (
-    desired: Desired,
-    keys: string,
-  ): { kept: [string, Grant[]][]; againMs: number | undefined } => {
-    const intent = cluster.intent();
-    const now = clock.now();
-    const kept: [string, Grant[]][] = [];
-    let againMs: number | undefined;
-    // Ids made of other keys are nobody's, and no webhook writes them any more.
-    const candidates = intent && keysOf(intent.meta) === keys ? intent.classes : new Map<string, Grant[]>();
-    for (const id of aloneSince.keys())
-      if (!candidates.has(id) || desired.alive.has(id)) aloneSince.delete(id);
-    for (const [id, grants] of candidates) {
-      if (desired.alive.has(id)) continue;
-      const since = aloneSince.get(id) ?? now;
-      aloneSince.set(id, since);
-      const leftMs = since + graceMs - now;
-      if (leftMs <= 0) continue;
-      kept.push([id, grants]);
-      againMs = Math.min(againMs ?? leftMs, leftMs);
-    }
-    return { kept, againMs };
-  };
-
-  /** Never fewer than there are: entries would have to move back, and a reader could miss them on the way. */
+  /** Never fewer than there are: entries would have to move back. */
   const shardsNow = (): number => {
     const meta = cluster.intent()?.meta.shards ?? 1;
     const there = cluster.shards().findLastIndex((shard) => shard !== undefined) + 1;
@@ -118,33 +107,40 @@ export function createController({
   const reconcile = async (
     signal: AbortSignal,
   ): Promise<{ desired: Desired | undefined; againMs: number | undefined }> => {
-    const beganAt = clock.now();
     const state = cluster.filters();
-    const { settings, namespace, pods } = cluster;
-    const desired = await inSlices(compute({ settings, namespace, pods, filters: () => state }));
+    const { settings, namespace } = cluster;
+    // As they are now: more come and go while this is computed.
+    const pods = [...cluster.pods()];
+    const { value: desired, ownMs } = await inSlices(
+      compute({ settings, namespace, pods: () => pods, filters: () => state }),
+      clock,
+    );
     // Computed for filters that are no more: their change has woken us already.
     if (cluster.filters() !== state) return { desired: undefined, againMs: 0 };
     const meta = metaOf(state.filters, settings, shardsNow());
-    const { kept, againMs } = inGrace(desired, keysOf(meta));
-    const want = encodeIntent({ meta, classes: new Map([...kept, ...desired.classes]) });
-    Object.assign(status, { classes: desired.classes.size, conflicts: desired.conflicts.length });
+    const { kept, againMs } = grace.look(desired.alive, meta);
+    const { data: want, leftOut } = fitIntent({
+      meta,
+      classes: new Map([...kept, ...desired.classes]),
+    });
     status.passes += 1;
-    status.passMs = clock.now() - beganAt;
-    tell(desired);
+    status.passMs = ownMs;
+    Object.assign(status, {
+      classes: desired.classes.size,
+      conflicts: desired.conflicts.length,
+      leftOut: leftOut.length,
+    });
+    tellConflicts(desired.conflicts.map(({ id, pods }) => `${id} (${pods.join(' and ')})`).join(', '));
+    tellLeftOut(leftOut.join(', '));
+    if (cluster.shards()[0] && !moving) tellProblems(cluster.intentProblems().join('; ').slice(0, 2000));
     // Shards that were not watched yet are seen first; their news wakes us.
     if (!cluster.openShards(want.length)) return { desired: undefined, againMs: 1000 };
 
     const have = cluster.shards().map((shard) => shard?.data);
-    const grows = cluster.intent() !== null && cluster.intent()?.meta.shards !== want.length;
-    moving ||= grows;
-    const patches = patchesFor(have, want).map((patch) => (grows ? withoutRemovals(patch) : patch));
-    for (const patch of patches) {
-      if (patch.create || Object.keys(patch.data).length > 0)
-        await write(patch, want[patch.shard] ?? {}, signal);
-    }
-    // What moved is removed where it was once every reader knows where it is.
-    moving = grows;
-    if (grows) return { desired: undefined, againMs: 0 };
+    const patches = patchesFor(have, want);
+    moving = patches.length > 1;
+    for (const patch of patches) await write(patch, want[patch.shard] ?? {}, signal);
+    moving = false;
     return { desired, againMs };
   };
 
@@ -158,8 +154,13 @@ export function createController({
     const place = { namespace: cluster.settings.ownNamespace };
     const options = { signal, timeoutMs };
     const made = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, labels }, data: whole };
+    // Binary data are nobody's here, and with a key of ours they make every patch a refusal.
     const patch = (content: Record<string, string | null>) =>
-      api.mergePatch(pathOf(place, 'configmaps', name), { metadata: { labels }, data: content }, options);
+      api.mergePatch(
+        pathOf(place, 'configmaps', name),
+        { metadata: { labels }, data: content, binaryData: null },
+        options,
+      );
     const make = () => api.create(pathOf(place, 'configmaps'), made, options);
     status.writes += 1;
     // The cache may be behind: somebody made or deleted it a moment ago.
@@ -167,20 +168,6 @@ export function createController({
       ? await make().catch(orWhen(409, () => patch(whole)))
       : await patch(data).catch(orWhen(404, make));
     cluster.noteShard(answer);
-  };
-
-  const tell = ({ conflicts }: Desired) => {
-    const told = conflicts.map(({ id, pods }) => `${id} (${pods.join(' and ')})`).join(', ');
-    if (told && told !== toldConflicts) {
-      log.error(
-        `different pods share a class id by chance and are not mirrored: ${told}. Rename a container of one`,
-      );
-    }
-    toldConflicts = told;
-    // What is wrong in the ConfigMap is about to be put right; worth a line, since somebody or something did it.
-    const problems = cluster.shards()[0] && !moving ? cluster.intentProblems().join('; ').slice(0, 2000) : '';
-    if (problems && problems !== toldProblems) log.warn(`the intent is restored: ${problems}`);
-    toldProblems = problems;
   };
 
   const afterOneMore = ({ times, at }: { times: number; at: number }) => {
@@ -212,7 +199,7 @@ export function createController({
     signal.addEventListener('abort', wake, { once: true });
     status.leading = true;
     // Of an earlier time as leader; meanwhile another one watched.
-    aloneSince.clear();
+    grace.forget();
     try {
       while (!signal.aborted) {
         if (!cluster.synced()) {
@@ -253,7 +240,9 @@ export function createController({
             log.warn(`the intent cannot be written: ${sentence}; again in ${waitMs} ms`);
           }
           status.trouble = sentence;
-          await clock.sleep(waitMs, signal);
+          // News may be what helps; but a server that is not well is not asked more than once a second.
+          await clock.sleep(Math.min(waitMs, 1000), signal);
+          await clock.sleep(Math.max(0, waitMs - 1000), alarm.signal);
         }
       }
     } finally {
@@ -266,10 +255,12 @@ export function createController({
   return { lead, status: () => ({ ...status }) };
 }
 
-function withoutRemovals(patch: ShardPatch): ShardPatch {
-  return {
-    ...patch,
-    data: Object.fromEntries(Object.entries(patch.data).filter(([, value]) => value !== null)),
+/** The same sentence once, until another one is true. */
+function onceEach(say: (sentence: string) => void): (sentence: string) => void {
+  let last = '';
+  return (sentence) => {
+    if (sentence && sentence !== last) say(sentence);
+    last = sentence;
   };
 }
 

@@ -83,6 +83,9 @@ export function createDesired(): (view: Snapshot) => Generator<void, Desired> {
     }
 
     const classes = new Map<string, Group[]>();
+    // Of this pass: groups go on to the next one while somebody still asks about this one.
+    const verdicts = new Map<Group, Verdict>();
+    const groupsOfPods = groupOfPod;
     let seen = 0;
     for (const pod of view.pods()) {
       if (++seen % SLICE === 0) yield;
@@ -95,18 +98,18 @@ export function createDesired(): (view: Snapshot) => Generator<void, Desired> {
         group.verdict = resolveIntent({ pod, namespace, filters, settings });
         Object.assign(group, { pod, namespace, filters });
       }
+      verdicts.set(group, group.verdict);
       const together = classes.get(group.id);
       if (together) together.push(group);
       else classes.set(group.id, [group]);
     }
     for (const [key, group] of groups) if (group.pass !== pass) groups.delete(key);
 
-    const current = pass;
     return {
-      ...joined(classes),
+      ...joined(classes, verdicts),
       verdictOf(pod) {
-        const group = groupOfPod.get(pod);
-        return group && group.pass === current && !isFinished(pod) ? group.verdict : undefined;
+        const group = groupsOfPods.get(pod);
+        return group && !isFinished(pod) ? verdicts.get(group) : undefined;
       },
     };
   };
@@ -119,7 +122,10 @@ function besides(pod: KnownPod, { labelKey, annotationKey }: Settings): string {
   return JSON.stringify([misplaced, pod.ephemeralContainers.toSorted()]);
 }
 
-function joined(classes: Map<string, Group[]>): Pick<Desired, 'classes' | 'alive' | 'conflicts'> {
+function joined(
+  classes: Map<string, Group[]>,
+  verdicts: Map<Group, Verdict>,
+): Pick<Desired, 'classes' | 'alive' | 'conflicts'> {
   const mirrored = new Map<string, Grant[]>();
   const conflicts: Conflict[] = [];
   for (const [id, groups] of classes) {
@@ -130,19 +136,19 @@ function joined(classes: Map<string, Group[]>): Pick<Desired, 'classes' | 'alive
       conflicts.push({ id, pods: [...oneOfEach.values()].sort() });
       continue;
     }
-    const grants = unionOf(groups);
+    const grants = unionOf(groups, verdicts);
     if (grants.length > 0) mirrored.set(id, grants);
   }
   return { classes: mirrored, alive: new Set(classes.keys()), conflicts };
 }
 
 /** In an order that does not depend on which pod came first. */
-function unionOf(groups: Group[]): Grant[] {
+function unionOf(groups: Group[], verdicts: Map<Group, Verdict>): Grant[] {
   const [first] = groups;
-  if (groups.length === 1) return first?.verdict?.grants ?? [];
+  if (first && groups.length === 1) return verdicts.get(first)?.grants ?? [];
   const union = new Map<string, Grant>();
-  for (const { verdict } of groups.toSorted((a, b) => (a.key < b.key ? -1 : 1))) {
-    for (const grant of verdict?.grants ?? []) union.set(JSON.stringify(grant), grant);
+  for (const group of groups.toSorted((a, b) => (a.key < b.key ? -1 : 1))) {
+    for (const grant of verdicts.get(group)?.grants ?? []) union.set(JSON.stringify(grant), grant);
   }
   return [...union.values()];
 }

@@ -118,7 +118,8 @@ export function createEvents({
   const look = function* (desired: Desired) {
     const workloads = new Map<string, Map<string, Heard>>();
     let seen = 0;
-    for (const pod of cluster.pods()) {
+    // As they are now: more come and go while this looks.
+    for (const pod of [...cluster.pods()]) {
       if (++seen % SLICE === 0) yield;
       const verdict = desired.verdictOf(pod);
       if (!verdict) continue;
@@ -238,7 +239,7 @@ export function createEvents({
         lookedAt = now;
         const desired = latest;
         latest = undefined;
-        await inSlices(look(desired));
+        await inSlices(look(desired), clock);
       }
       allowance = Math.min(burst, allowance + ((now - countedAt) / 1000) * perSecond);
       countedAt = now;

@@ -1,4 +1,5 @@
 import test from 'ava';
+import { systemClock } from '../cluster/clock.ts';
 import { atOnce, inSlices } from './slices.ts';
 
 function* counting(steps: number): Generator<void, number> {
@@ -14,7 +15,7 @@ test('between two slices everything else has its turn', async (t) => {
     if (running) setImmediate(tick);
   };
   setImmediate(tick);
-  t.is(await inSlices(counting(20)), 20);
+  t.is((await inSlices(counting(20), systemClock)).value, 20);
   running = false;
   t.true(turns >= 20, `${turns} turns`);
 });
@@ -28,5 +29,5 @@ test('an error of the computation is that of whoever waits for it', async (t) =>
     yield;
     throw new Error('no');
   })();
-  await t.throwsAsync(inSlices(failing), { message: 'no' });
+  await t.throwsAsync(inSlices(failing, systemClock), { message: 'no' });
 });

@@ -3,6 +3,7 @@ import type { KnownPod } from '../cluster/view.ts';
 import { isFinished, keysOf } from '../controller/desired.ts';
 import type { Meta } from '../intent/class.ts';
 import { INTENT_NAME, shardName, shardOf } from '../intent/document.ts';
+import { compactGrants } from '../intent/grant.ts';
 import type { Grant } from '../intent/model.ts';
 import { listed, show } from '../intent/show.ts';
 import type { ExplainView, Stored } from './explanation.ts';
@@ -49,8 +50,11 @@ function compare(
 
 /** Sentences of grants may differ while agents do the same. */
 function effectOf(grants: Grant[]): string {
-  const effects = grants.map(({ containers, nodes }) => JSON.stringify([containers, nodes]));
-  return JSON.stringify([...new Set(effects)].sort());
+  return JSON.stringify(
+    compactGrants(grants)
+      .map(({ containers, nodes }) => [containers, nodes])
+      .sort(),
+  );
 }
 
 function differenceOf(written: Grant[], wanted: Grant[], pod: KnownPod): string {

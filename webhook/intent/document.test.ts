@@ -223,18 +223,52 @@ test('one changed class is one key in one patch', (t) => {
   ]);
 });
 
-test('no class is hidden between two writes when shards are added or taken away', (t) => {
-  const intent = intentOf(20);
-  const [one, two] = [encodeIntent(intent), encodeIntent({ ...intent, meta: { ...meta, shards: 2 } })];
-  for (const [have, want] of [
-    [one, two],
-    [two, one],
-  ] as const) {
-    const patches = patchesFor([...have], [...want]);
-    t.is(patches.length, 2);
-    const between = decodeIntent(applied([...have], patches.slice(0, 1)));
-    t.is(between.intent?.classes.size, 20);
+test('no class is hidden between two writes, whatever changes: ids, filters or the number of shards', (t) => {
+  const anyMove = fc.record({
+    pods: fc.integer({ min: 1, max: 30 }),
+    from: fc.constantFrom(1, 2, 4, 8),
+    to: fc.constantFrom(1, 2, 4, 8),
+    otherIds: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(anyMove, ({ pods, from, to, otherIds }) => {
+      const ids = (offset: number) => Array.from({ length: pods }, (_, index) => idOf(offset + index));
+      const intentWith = (used: string[], shards: number, labelKeys: string[]): Intent => ({
+        meta: { ...meta, shards, labelKeys },
+        classes: new Map(used.map((id) => [id, [grant]])),
+      });
+      const before = { ids: ids(0), keys: ['app'] };
+      const after = otherIds ? { ids: ids(1000), keys: ['tier'] } : before;
+      const have = encodeIntent(intentWith(before.ids, from, before.keys));
+      const want = encodeIntent(intentWith(after.ids, to, after.keys));
+      const patches = patchesFor(have, want);
+      for (let count = 0; count <= patches.length; count++) {
+        const { intent } = decodeIntent(applied(have, patches.slice(0, count)));
+        // A reader computes ids as the meta that it finds says.
+        const asked = intent?.meta.labelKeys[0] === 'app' ? before.ids : after.ids;
+        t.deepEqual(
+          asked.filter((id) => !intent?.classes.has(id)),
+          [],
+          `behind ${count} of ${patches.length} patches`,
+        );
+      }
+    }),
+  );
+});
+
+test('a shard that cannot hold old and new entries together gives up the old ones at once', (t) => {
+  const long = [{ ...grant, because: 'x'.repeat(1000) }];
+  const withKey = (offset: number, key: string, shards: number): Intent => ({
+    meta: { ...meta, shards, labelKeys: [key] },
+    classes: new Map(Array.from({ length: 1200 }, (_, index) => [idOf(offset + index), long])),
+  });
+  const have = encodeIntent(withKey(0, 'app', 2));
+  let now: (Record<string, string> | undefined)[] = have;
+  for (const patch of patchesFor(have, encodeIntent(withKey(5000, 'tier', 2)))) {
+    now = applied(now, [patch]);
+    for (const data of now) t.true(JSON.stringify(Object.values(data ?? {})).length < 1024 * 1024);
   }
+  t.deepEqual(now, encodeIntent(withKey(5000, 'tier', 2)));
 });
 
 test('a shard is the same for the same id', (t) => {

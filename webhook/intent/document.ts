@@ -3,13 +3,13 @@ import { z } from 'zod';
 import type { Meta } from './class.ts';
 import { maxFilters } from './filter-schema.ts';
 import type { Grant } from './model.ts';
+import { sizeOf } from './patches.ts';
 import { patternOf } from './pattern.ts';
-import { MAX_SHARDS, shardName, shardOf } from './shard.ts';
+import { MAX_SHARDS, META_KEY, shardName, shardOf } from './shard.ts';
 import { quote } from './show.ts';
 
-export { INTENT_NAME, MAX_SHARDS, patchesFor, type ShardPatch, shardName, shardOf } from './shard.ts';
-
-export const META_KEY = '_meta';
+export { patchesFor, type ShardPatch } from './patches.ts';
+export { INTENT_NAME, MAX_SHARDS, META_KEY, shardName, shardOf } from './shard.ts';
 
 export interface Intent {
   meta: Meta;
@@ -20,8 +20,20 @@ export interface Intent {
 // The API server refuses more than 1 MiB; the rest is room for what replicas add before the next shard comes.
 const maxShardBytes = 700 * 1024;
 
-/** The data of each shard; keys are sorted, so equal intents give equal text. Never fewer shards than `meta.shards`. */
-export function encodeIntent({ meta, classes }: Intent): Record<string, string>[] {
+/**
+ * The data of each shard; keys are sorted, so equal intents give equal text. Never fewer shards than `meta.shards`.
+ * Throws when it is too much: see fitIntent.
+ */
+export function encodeIntent(intent: Intent): Record<string, string>[] {
+  const data = layOut(intent);
+  if (data) return data;
+  throw new Error(
+    `intent does not fit into ${MAX_SHARDS} ConfigMaps of ${maxShardBytes} bytes: ${intent.classes.size} classes`,
+  );
+}
+
+/** undefined: it is too much. */
+export function layOut({ meta, classes }: Intent): Record<string, string>[] | undefined {
   const entries = [...classes]
     .filter(([, grants]) => grants.length > 0)
     .map(([id, grants]) => [id, encodeGrants(grants)] as const)
@@ -31,9 +43,7 @@ export function encodeIntent({ meta, classes }: Intent): Record<string, string>[
     const data = distribute(entries, { ...meta, shards });
     if (data.every((shard) => sizeOf(shard) <= maxShardBytes)) return data;
   }
-  throw new Error(
-    `intent does not fit into ${MAX_SHARDS} ConfigMaps of ${maxShardBytes} bytes: ${entries.length} classes. Write filters that name fewer distinct labels and annotations`,
-  );
+  return undefined;
 }
 
 function distribute(entries: (readonly [string, string])[], meta: Meta): Record<string, string>[] {
@@ -48,10 +58,6 @@ function encodeGrants(grants: Grant[]): string {
 
 function encodeMeta({ version, labelKeys, annotationKeys, namePatterns, filtersHash, shards }: Meta): string {
   return JSON.stringify({ version, labelKeys, annotationKeys, namePatterns, filtersHash, shards });
-}
-
-function sizeOf(data: Record<string, string>): number {
-  return Object.entries(data).reduce((sum, [key, value]) => sum + key.length + Buffer.byteLength(value), 0);
 }
 
 const words = z.array(z.string().max(8192)).max(maxFilters * 32);

@@ -1,5 +1,7 @@
 import test from 'ava';
-import { grantedContainers } from './model.ts';
+import fc from 'fast-check';
+import { anyGrant } from './fake/arbitrary.ts';
+import { compactGrants, grantedContainers } from './grant.ts';
 
 const because = 'filter 1';
 const pod = { containers: ['web', 'proxy'], ephemeralContainers: ['debug'] };
@@ -26,4 +28,20 @@ test('several grants add up, and name a container once', (t) => {
   ];
   t.deepEqual(grantedContainers(grants, pod, 'worker-1'), ['web', 'debug']);
   t.deepEqual(grantedContainers(grants, pod, 'worker-2'), ['web']);
+});
+
+test('compact grants give agents the same containers, and are not more', (t) => {
+  fc.assert(
+    fc.property(
+      fc.array(anyGrant, { maxLength: 6 }),
+      fc.array(fc.constantFrom('web', 'shop', 'app', 'ops', 'b'), { maxLength: 4 }),
+      fc.constantFrom('shop', 'team', 'node-1'),
+      (grants, containers, node) => {
+        const pod = { containers, ephemeralContainers: [] };
+        const compact = compactGrants(grants);
+        t.deepEqual(grantedContainers(compact, pod, node), grantedContainers(grants, pod, node));
+        t.true(compact.length <= grants.length);
+      },
+    ),
+  );
 });

@@ -1,7 +1,8 @@
 // Who is mirrored, and why.
 import { sortFilters } from './candidates.ts';
-import type { Filters } from './filters.ts';
+import type { Filter, Filters } from './filters.ts';
 import { elsewhere, nearMisses, overruled } from './lost.ts';
+import { failuresOf } from './match.ts';
 import type { NamespaceFacts, PodFacts, Settings, Verdict } from './model.ts';
 import { mootFilters } from './moot.ts';
 import { nothingAsked, statementsOf } from './statement.ts';
@@ -20,7 +21,8 @@ export function resolveIntent({ pod, namespace, filters, settings }: IntentInput
   const label = namespace && namespaceSwitch(namespace, settings.labelKey);
   const annotation = podSwitch(pod, settings.annotationKey);
   const sorted = sortFilters(filters.items, pod);
-  const asked = { label, annotation, matching: sorted.matching };
+  const matching = deciding(sorted.matching, filters, pod);
+  const asked = { label, annotation, matching };
   const statements = statementsOf(pod.namespace, asked, filters, settings);
   const [decided = nothingAsked(asked, filters), ...later] = statements;
   const { rule, because, grants } = decided;
@@ -39,8 +41,18 @@ export function resolveIntent({ pod, namespace, filters, settings }: IntentInput
     ],
     warnings: [
       ...[label?.warning, annotation.warning].filter((warning) => warning !== undefined),
-      ...mootFilters(decided, sorted.matching, filters, pod.namespace),
+      ...mootFilters(decided, matching, filters, pod.namespace),
       ...(mirrored ? [] : misplacedSwitches(pod, settings)),
     ],
   };
+}
+
+/**
+ * Where everything is mirrored anyhow, an ephemeral container does not make a filter match that matched nothing of the
+ * pod before: a debugger that comes must not end the mirroring of the containers that are there.
+ */
+function deciding(matching: Filter[], { allNamespaces }: Filters, pod: PodFacts): Filter[] {
+  if (!allNamespaces || pod.ephemeralContainers.length === 0) return matching;
+  const without = { ...pod, ephemeralContainers: [] };
+  return matching.some((filter) => failuresOf(filter, without).length === 0) ? matching : [];
 }

@@ -84,12 +84,21 @@ export function createWebhookMetrics(
   gauge('intent_settled', '1 when the leader had nothing left to write', [], () => [
     [{}, controller.status().settled ? 1 : 0],
   ]);
-  gauge('intent_pass_seconds', 'The last computation of the whole intent', [], () => [
-    [{}, controller.status().passMs / 1000],
-  ]);
+  gauge(
+    'intent_pass_seconds',
+    'What the last computation of the whole intent took of the event loop',
+    [],
+    () => [[{}, controller.status().passMs / 1000]],
+  );
   gauge('intent_conflicts', 'Class ids that two kinds of pods share by chance', [], () => [
     [{}, controller.status().conflicts],
   ]);
+  gauge(
+    'intent_namespaces_left_out',
+    'Namespaces of which nothing is written, since the ConfigMaps are full',
+    [],
+    () => [[{}, controller.status().leftOut]],
+  );
   counter('intent_passes', 'Computations of the whole intent', [], () => [[{}, controller.status().passes]]);
   counter('intent_writes', 'Writes of intent ConfigMaps by the leader', [], () => [
     [{}, controller.status().writes],

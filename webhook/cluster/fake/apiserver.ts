@@ -207,7 +207,9 @@ export async function startFakeApiServer({
     const wanted = (body as Stored).metadata?.resourceVersion;
     if (wanted !== undefined && wanted !== before.metadata.resourceVersion)
       return refuse(response, 409, 'Conflict');
-    const stored = store(place, verb === 'patch' ? merged(before, body) : body);
+    const next = verb === 'patch' ? merged(before, body) : body;
+    if (isTooLarge(next)) return refuse(response, 422, 'Invalid');
+    const stored = store(place, next);
     const metadataOnly = one.headers.accept?.includes('as=PartialObjectMetadata');
     say(response, 200, metadataOnly ? { kind: 'PartialObjectMetadata', metadata: stored.metadata } : stored);
   };
@@ -324,6 +326,14 @@ function verbOf(method: string, { name }: Place, query: URLSearchParams): Asked[
 function fitsSelector({ metadata }: Stored, namespace: string | undefined, query: URLSearchParams): boolean {
   const name = /^metadata\.name=(.*)$/.exec(query.get('fieldSelector') ?? '')?.[1];
   return (namespace === undefined || metadata.namespace === namespace) && (!name || metadata.name === name);
+}
+
+/** ConfigMaps hold 1 MiB of values. */
+function isTooLarge(object: unknown): boolean {
+  const { data = {} } = object as { data?: Record<string, unknown> };
+  return (
+    Object.values(data).reduce((sum: number, value) => sum + Buffer.byteLength(String(value)), 0) > 1 << 20
+  );
 }
 
 /** JSON merge patch, RFC 7386. */

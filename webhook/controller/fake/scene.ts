@@ -16,7 +16,8 @@ import { hastyClock } from '../../cluster/fake/clock.ts';
 import { fakeLog } from '../../cluster/fake/log.ts';
 import type { WatcherTiming } from '../../cluster/watcher.ts';
 import { metaOf } from '../../intent/class.ts';
-import { decodeIntent, encodeIntent, type Intent, shardName } from '../../intent/document.ts';
+import { decodeIntent, type Intent, shardName } from '../../intent/document.ts';
+import { fitIntent } from '../../intent/fit.ts';
 import { defaultSettings } from '../../intent/model.ts';
 import { type Controller, createController } from '../controller.ts';
 import { desiredOf } from '../desired.ts';
@@ -132,8 +133,8 @@ export async function startScene(
       if (!cluster.synced()) return false;
       const shards = world.intent()?.meta.shards ?? 1;
       const meta = metaOf(cluster.filters().filters, settings, shards);
-      const want = encodeIntent({ meta, classes: desiredOf(cluster).classes });
-      return want.every((data, index) => isEqual(data, world.shard(index)));
+      const { data } = fitIntent({ meta, classes: desiredOf(cluster).classes });
+      return data.every((data, index) => isEqual(data, world.shard(index)));
     },
   };
 }

@@ -306,6 +306,12 @@ export const rows: Row[] = [
     pods: [[{ ephemeralContainers: ['debug-1'] }, [...all, 'debug-1']]],
   },
   {
+    number: 27,
+    title: 'a debugger that comes does not end the mirroring of everything by allNamespaces',
+    filters: "allNamespaces: true\nfilters: [{container_name: 'debug-*'}]",
+    pods: [[{ ephemeralContainers: ['debug-1'] }, [...all, 'debug-1'], 'all-namespaces']],
+  },
+  {
     number: 28,
     title: 'a pod that has no name yet matches no filter by name, and any other filter',
     filters: "filters: [{pod_name: 'web-*'}, {namespace: bank}]",
