@@ -1,12 +1,15 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import test, { type ExecutionContext } from 'ava';
 import { Registry } from 'prom-client';
 import { fakeLog } from '../cluster/fake/log.ts';
+import { until } from '../cluster/fake/until.ts';
 import type { ClusterView } from '../cluster/view.ts';
 import { type AdmissionDeps, createAdmissionApp } from './app.ts';
-import { maxBodyBytes, maxHeldBytes } from './bodies.ts';
+import { maxBodyBytes } from './bodies.ts';
 import { podObject, reviewBody } from './fake/review.ts';
 import { fakeView } from './fake/view.ts';
 import { createAdmissionMetrics } from './metrics.ts';
@@ -20,7 +23,10 @@ async function serve(t: ExecutionContext, deps: Partial<AdmissionDeps> = {}) {
   const remembered: string[] = [];
   const app = createAdmissionApp({
     view: fakeView(),
-    remember: ({ namespace }, { because }) => void remembered.push(`${namespace}: ${because}`),
+    async remember({ namespace }, { because }) {
+      remembered.push(`${namespace}: ${because}`);
+      return 'written';
+    },
     log,
     metrics: createAdmissionMetrics(registry),
     ...deps,
@@ -81,10 +87,9 @@ test('a write that hangs holds an admission no longer than its budget', async (t
 });
 
 test('a write that fails fails no admission', async (t) => {
-  const { ask, registry, log } = await serve(t, { remember: () => Promise.reject(new Error('boom')) });
+  const { ask, registry } = await serve(t, { remember: async () => 'failed' });
   t.true((await ask('/mutate', reviewBody({ object: mirrored }))).allowed);
   t.regex(await registry.metrics(), /^podmirror_admission_write_failed_total 1$/m);
-  t.is(log.lines.length, 1);
 });
 
 test('refused filters are a decision: 200, not allowed, with every problem', async (t) => {
@@ -119,7 +124,7 @@ test('our own mistake is a 500 that tells strangers nothing, and failurePolicy d
 
 const refused: [title: string, status: number, said: RegExp, init: RequestInit, path?: string][] = [
   ['no JSON', 400, /^The body could not be read\. Send an AdmissionReview/, { body: '{"a":' }],
-  ['JSON that is no block', 400, /^The body could not be read/, { body: '7' }],
+  ['JSON that is no block', 400, /^this is no AdmissionReview/, { body: '7' }],
   ['another object', 400, /^this is no AdmissionReview of admission\.k8s\.io\/v1: /, { body: '{}' }],
   ['no body', 400, /^this is no AdmissionReview/, {}],
   [
@@ -170,37 +175,43 @@ test('a review of 7 MiB is read, one byte more is a 413', async (t) => {
   t.true((await ask('/validate', sized(maxBodyBytes))).allowed);
   const response = await post('/validate', sized(maxBodyBytes + 1));
   t.is(response.status, 413);
-  t.regex(await response.text(), /^The review is larger than 7 MiB\. Make the object smaller/);
+  t.regex(await response.text(), /^The review is larger than 7 MiB, or .* Make the object smaller/);
 });
 
-test('bodies that come at once share a bounded room, and those after them find it free again', async (t) => {
-  const { url, post } = await serve(t);
-  const slow = () => {
-    const { readable, writable } = new TransformStream<Uint8Array>();
-    const aborter = new AbortController();
-    const response = fetch(`${url}/validate`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: readable,
-      duplex: 'half',
-      signal: aborter.signal,
-    } as RequestInit);
-    const begun = writable.getWriter().write(Buffer.from('{'));
-    return { response: response.catch(() => undefined), begun, abort: () => aborter.abort() };
-  };
-  const fitting = Array.from({ length: Math.floor(maxHeldBytes / maxBodyBytes) }, slow);
-  await Promise.all(fitting.map(({ begun }) => begun));
-  const statusNow = async () => {
-    const response = await post('/validate', sized(maxBodyBytes));
-    await response.text();
-    return response.status;
-  };
-  // They are under way, but maybe not counted yet; and later gone, but maybe not yet seen to be.
-  while ((await statusNow()) !== 503);
-  for (const { abort } of fitting) abort();
-  await Promise.all(fitting.map(({ response }) => response));
-  while ((await statusNow()) !== 200);
-  t.pass();
+test('while a write is waited for, the object is not kept', async (t) => {
+  const { promise, resolve } = Promise.withResolvers<'written'>();
+  let held: WeakRef<object> | undefined;
+  const view = fakeView();
+  const app = createAdmissionApp({ view, remember: () => promise, log: fakeLog(), writeBudgetMs: 60_000 });
+  // What the parser made is caught on its way in.
+  const server = createServer((request, response) => {
+    Object.defineProperty(request, 'body', {
+      configurable: true,
+      enumerable: true,
+      set(body: object | undefined) {
+        if (body) held = new WeakRef(body);
+        Object.defineProperty(request, 'body', { value: body, writable: true });
+      },
+    });
+    app(request, response);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const answered = fetch(`http://127.0.0.1:${port}/mutate`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', connection: 'close' },
+    body: JSON.stringify(reviewBody({ object: mirrored })),
+  });
+  await until(() => held !== undefined);
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  await until(() => {
+    collect();
+    return held?.deref() === undefined;
+  });
+  resolve('written');
+  t.is((await answered).status, 200);
 });
 
 test('warnings are bounded and counted', async (t) => {

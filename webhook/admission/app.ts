@@ -1,9 +1,9 @@
 // The express app that the API server calls: POST /mutate and /validate.
 import { performance } from 'node:perf_hooks';
-import express, { type Express, type RequestHandler } from 'express';
+import express, { type Express, type Request, type RequestHandler } from 'express';
 import type { Log } from '../cluster/log.ts';
 import type { ClusterView } from '../cluster/view.ts';
-import { readBody } from './bodies.ts';
+import { type BodyLimits, readBody } from './bodies.ts';
 import type { Decision } from './decision.ts';
 import { type AdmissionMetrics, type AdmissionPath, noMetrics, type Outcome } from './metrics.ts';
 import { mutate } from './mutate.ts';
@@ -16,10 +16,11 @@ export interface AdmissionDeps {
   view: ClusterView;
   /** Writes the pod's class to the intent ConfigMap if it is not there yet. */
   remember: Remember;
-  log: Pick<Log, 'info' | 'warn' | 'error'>;
+  log: Pick<Log, 'error'>;
   metrics?: AdmissionMetrics;
   /** How long an admission waits for `remember`, milliseconds. */
   writeBudgetMs?: number;
+  limits?: BodyLimits;
 }
 
 // The API server gives up on /mutate after 2 s, and a person feels what a creation takes.
@@ -37,23 +38,22 @@ export function createAdmissionApp({
   log,
   metrics = noMetrics,
   writeBudgetMs = defaultWriteBudgetMs,
+  limits,
 }: AdmissionDeps): Express {
-  const rememberInTime = createRememberer({ remember, budgetMs: writeBudgetMs, log, metrics });
-  const body = readBody();
+  const rememberInTime = createRememberer({ remember, budgetMs: writeBudgetMs, metrics });
+  const body = readBody(limits);
 
   const answer = (path: AdmissionPath, decide: Decide): RequestHandler[] => [
     timed(path, metrics),
     ...body,
     async (request, response) => {
-      const review = readReview(request.body);
-      if (review.request === null) throw new HttpRefusal(400, review.wrong);
-      const decision = decide(review.request, view);
-      if (decision.remember && !review.request.dryRun) {
+      const { uid, kind, dryRun, decision } = decided(request, decide, view);
+      if (decision.remember && !dryRun) {
         await rememberInTime(decision.remember.pod, decision.remember.verdict);
       }
-      const answered = reviewOf(review.request.uid, decision);
+      const answered = reviewOf(uid, decision);
       response.locals.outcome = outcomeOf(decision);
-      if (decision.denial) metrics.denied(review.request.kind.kind);
+      if (decision.denial) metrics.denied(kind);
       if (answered.response.warnings) metrics.warned(answered.response.warnings.length);
       response.json(answered);
     },
@@ -70,6 +70,15 @@ export function createAdmissionApp({
     .all(methodNotAllowed);
   app.use(notFound);
   return app.use(answerErrors((error) => log.error(`answer an admission review: ${error.stack ?? error}`)));
+}
+
+/** Nothing here keeps the object, which may take a hundred megabytes, while a write is waited for. */
+function decided(request: Request, decide: Decide, view: ClusterView) {
+  const review = readReview(request.body);
+  request.body = undefined;
+  if (review.request === null) throw new HttpRefusal(400, review.wrong);
+  const { uid, kind, dryRun } = review.request;
+  return { uid, kind: kind.kind, dryRun, decision: decide(review.request, view) };
 }
 
 function timed(path: AdmissionPath, metrics: AdmissionMetrics): RequestHandler {

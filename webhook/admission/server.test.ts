@@ -12,6 +12,7 @@ import { watchCertificates } from '../../certs/source.ts';
 import { fakeLog } from '../cluster/fake/log.ts';
 import { until } from '../cluster/fake/until.ts';
 import { createAdmissionApp } from './app.ts';
+import { readBody } from './bodies.ts';
 import { podObject, reviewBody } from './fake/review.ts';
 import { fakeView } from './fake/view.ts';
 import { createAdmissionServer } from './server.ts';
@@ -69,7 +70,7 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 test('the whole way over TLS: a review goes in, a patch comes out', async (t) => {
   const app = createAdmissionApp({
     view: fakeView({ namespaces: { shop: 'enabled' } }),
-    remember() {},
+    remember: async () => 'written',
     log: fakeLog(),
   });
   const { send } = await serve(t, app);
@@ -78,15 +79,42 @@ test('the whole way over TLS: a review goes in, a patch comes out', async (t) =>
   t.like(JSON.parse(text).response, { allowed: true, patchType: 'JSONPatch' });
 });
 
-test("a connection that was idle for longer than Node's 5 s is used again", async (t) => {
+test("a connection that was idle for longer than Node's 5 s and than a request may take is used again", async (t) => {
   const { send, server } = await serve(t);
   t.false((await send()).reused);
+  // Above the interval at which connections are looked at.
+  [server.headersTimeout, server.requestTimeout] = [500, 500];
   await pause(6500);
+  [server.headersTimeout, server.requestTimeout] = [10_000, 10_000];
   t.true((await send()).reused);
   t.true(server.keepAliveTimeout >= 90_000);
-  t.true(server.headersTimeout > server.keepAliveTimeout);
-  t.true(server.requestTimeout >= server.headersTimeout);
   t.true(server.maxConnections > 0);
+});
+
+test('a body that does not come ends with its connection, soon after the API server has given up', async (t) => {
+  const { server, tls } = await serve(t, express().use(readBody()));
+  t.true(server.requestTimeout >= 10_000 && server.requestTimeout <= 15_000);
+  t.true(server.headersTimeout <= server.requestTimeout);
+  server.headersTimeout = 500;
+  server.requestTimeout = 500;
+  const socket = connect(tls);
+  await once(socket, 'secureConnect');
+  socket.write(
+    'POST / HTTP/1.1\r\nHost: webhook\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{',
+  );
+  const answer = await socket.toArray();
+  t.regex(Buffer.concat(answer).toString(), /^HTTP\/1\.1 408 /);
+});
+
+test('connections that keep still make room for others', async (t) => {
+  const { server, send, tls } = await serve(t);
+  await send();
+  server.maxConnections = 1;
+  await t.throwsAsync(once(connect(tls), 'secureConnect'), { code: 'ECONNRESET' });
+  const socket = connect(tls);
+  await once(socket, 'secureConnect');
+  socket.destroy();
+  t.pass();
 });
 
 test('TLS 1.2 is served, 1.1 is not, and that is told in words', async (t) => {

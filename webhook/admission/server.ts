@@ -6,10 +6,14 @@ import { handshakeSentence } from './handshake.ts';
 
 // The API server keeps idle connections for about 90 s; at Node's 5 s it finds them closed under its hands (EOF).
 const keepAliveTimeoutMs = 95_000;
-// Above the former, or a connection that was idle is taken for one with slow headers.
-const headersTimeoutMs = 100_000;
-// Node wants it no smaller than headersTimeout. The API server itself gives up after 1 to 10 s.
-const requestTimeoutMs = 120_000;
+// From the first byte of a request (or from the handshake, for the first one), so they do not end an idle connection.
+// The API server itself gives up after 1 to 10 s; whoever takes longer only holds the room of others.
+const headersTimeoutMs = 10_000;
+// Node wants it no smaller than headersTimeout.
+const requestTimeoutMs = 15_000;
+// Node looks at the former two only now and then, by itself every 30 s.
+const connectionsCheckingIntervalMs = 5_000;
+const handshakeTimeoutMs = 10_000;
 // HTTP/1.1: one connection per review under way. An API server has 200 mutating requests in flight by default; a few of them.
 const maxConnections = 1024;
 
@@ -44,9 +48,13 @@ export function createAdmissionServer(
     keepAliveTimeout: keepAliveTimeoutMs,
     headersTimeout: headersTimeoutMs,
     requestTimeout: requestTimeoutMs,
+    connectionsCheckingInterval: connectionsCheckingIntervalMs,
+    handshakeTimeout: handshakeTimeoutMs,
     maxHeaderSize: 16_384,
   });
   server.maxConnections = maxConnections;
+  // Whoever opens them all and then keeps still shall not keep the API server out: its next attempt finds room.
+  server.on('drop', () => server.closeIdleConnections());
   server.on('tlsClientError', (error, socket) => onRefused(handshakeSentence(error, socket.remoteAddress)));
 
   let drained: Promise<void> | undefined;
