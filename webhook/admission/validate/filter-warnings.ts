@@ -1,42 +1,48 @@
 // Filters that are legal but surely not meant as they stand, given the cluster as it is now.
 import type { ClusterView, KnownPod } from '../../cluster/view.ts';
 import type { Filter, Filters } from '../../intent/filters.ts';
-import type { NamespaceFacts, PodFacts, Settings } from '../../intent/model.ts';
-import { nearest } from '../../intent/near-miss.ts';
+import type { NamespaceFacts, Settings } from '../../intent/model.ts';
+import { type Comparisons, createNearest } from '../../intent/near-miss.ts';
 import { renderPath } from '../../intent/problem.ts';
 import { listed, show } from '../../intent/show.ts';
 import { isAbout, plainNames } from './filter-keys.ts';
 import { unmatchedWarning } from './unmatched.ts';
 
-// A person reads a few warnings, and the API server passes sixteen.
-const maxLookedAt = 50;
-// A pod against a filter takes about half a microsecond; pods that are being created wait meanwhile.
-const maxComparisons = 50_000;
+// As many as reach a person, see boundedWarnings.
+const maxWarnings = 16;
+// Pods that are being created wait meanwhile, for up to some 70 ms.
+export const maxComparisons = 100_000;
 const maxListed = 3;
 
 export function filterWarnings(
   filters: Filters,
   view: Pick<ClusterView, 'settings' | 'namespaces' | 'pods' | 'synced'>,
+  comparisons: Comparisons = { left: maxComparisons },
 ): string[] {
-  const warnings = besideAllNamespaces(filters);
-  if (!view.synced()) return warnings;
-  const namespaces = new Map([...view.namespaces()].map((facts) => [facts.name, facts]));
+  return [...allWarnings(filters, view, comparisons).take(maxWarnings)];
+}
+
+function* allWarnings(
+  filters: Filters,
+  view: Parameters<typeof filterWarnings>[1],
+  comparisons: Comparisons,
+): Generator<string, undefined> {
+  yield* besideAllNamespaces(filters);
+  if (!view.synced()) return;
+  const namespaces = knownNamespaces(view, comparisons);
   const pods = [...view.pods()];
   const models = differing(pods);
-  let comparisons = 0;
-  const isAffordable = ({ length }: readonly KnownPod[]) => {
-    comparisons += length;
-    return comparisons <= maxComparisons;
-  };
-  const looked = filters.items.slice(0, maxLookedAt);
-  return [
-    ...warnings,
-    ...looked.flatMap((filter) => {
-      const about = namespaceWarnings(filter, namespaces, view.settings);
-      const compared = filter.podName ? pods : models;
-      return about.length > 0 || !isAffordable(compared) ? about : matchWarnings(filter, compared);
-    }),
-  ];
+  for (const filter of filters.items) {
+    let isTold = false;
+    for (const warning of namespaceWarnings(filter, namespaces, comparisons)) {
+      isTold = true;
+      yield warning;
+    }
+    const warning = isTold
+      ? undefined
+      : unmatchedWarning(filter, filter.podName ? pods : models, comparisons);
+    if (warning !== undefined) yield warning;
+  }
 }
 
 /** Without pods that differ from one of the same owner in nothing but the name. */
@@ -59,43 +65,36 @@ function besideAllNamespaces({ allNamespaces, items }: Filters): string[] {
   ];
 }
 
-function matchWarnings(filter: Filter, pods: readonly PodFacts[]): string[] {
-  const warning = unmatchedWarning(filter, pods);
-  return warning === undefined ? [] : [warning];
+interface KnownNamespaces {
+  names: ReadonlySet<string>;
+  near(name: string): string | undefined;
+  /** Where no filter has an effect, by why. */
+  ruledOut: { why: string; names: string[] }[];
 }
 
-function namespaceWarnings(
-  filter: Filter,
-  namespaces: ReadonlyMap<string, NamespaceFacts>,
-  settings: Settings,
-): string[] {
-  if (filter.namespace === undefined) return [];
-  const where = renderPath(['filters', filter.number - 1, 'namespace']);
-  const missing = plainNames(filter.namespace).filter((name) => !namespaces.has(name));
-  const about = [...namespaces.values()].filter(({ name }) => isAbout(filter, name));
-  return [
-    ...missing.map(
-      (name) => `${where}: there is no namespace ${show(name)} now. ${instead(name, namespaces)}`,
-    ),
-    ...ruledOut(where, about, settings),
-  ];
+function knownNamespaces(
+  view: Pick<ClusterView, 'namespaces' | 'settings'>,
+  comparisons: Comparisons,
+): KnownNamespaces {
+  const all = [...view.namespaces()];
+  const names = all.map(({ name }) => name);
+  return {
+    names: new Set(names),
+    near: createNearest(names, comparisons),
+    ruledOut: ruledOut(all, view.settings),
+  };
 }
 
-function instead(name: string, namespaces: ReadonlyMap<string, NamespaceFacts>): string {
-  const near = nearest(name, [...namespaces.keys()]);
-  return near === undefined ? 'Create it, or write one that exists' : `Write ${near}, or create it`;
-}
-
-function ruledOut(where: string, about: readonly NamespaceFacts[], settings: Settings): string[] {
+function ruledOut(all: readonly NamespaceFacts[], settings: Settings): KnownNamespaces['ruledOut'] {
   const { labelKey, ownNamespace, excludedNamespaces } = settings;
   const isExcluded = ({ name }: NamespaceFacts) => name === ownNamespace || excludedNamespaces.includes(name);
   const labelled = (value: string) =>
-    about.filter(
+    all.filter(
       (facts) =>
         !isExcluded(facts) && Object.hasOwn(facts.labels, labelKey) && facts.labels[labelKey] === value,
     );
   const rows: [which: NamespaceFacts[], why: string][] = [
-    [about.filter(isExcluded), 'which is never mirrored. Leave it out'],
+    [all.filter(isExcluded), 'which is never mirrored. Leave it out'],
     [
       labelled('enabled'),
       `where all pods are mirrored already (${labelKey}=enabled). Remove the label if the filter is meant to choose`,
@@ -105,13 +104,28 @@ function ruledOut(where: string, about: readonly NamespaceFacts[], settings: Set
       `where nothing is mirrored (${labelKey}=disabled). Remove the label if the filter is meant`,
     ],
   ];
-  return rows
-    .filter(([which]) => which.length > 0)
-    .map(
-      ([which, why]) =>
-        `${where}: no effect in ${listed(
-          which.map(({ name }) => name),
-          maxListed,
-        )}, ${why}`,
-    );
+  return rows.map(([which, why]) => ({ why, names: which.map(({ name }) => name) }));
+}
+
+function* namespaceWarnings(
+  filter: Filter,
+  { names, near, ruledOut }: KnownNamespaces,
+  comparisons: Comparisons,
+): Generator<string, undefined> {
+  if (filter.namespace === undefined) return;
+  const where = renderPath(['filters', filter.number - 1, 'namespace']);
+  for (const name of plainNames(filter.namespace)) {
+    if (!names.has(name)) yield `${where}: there is no namespace ${show(name)} now. ${instead(near(name))}`;
+  }
+  const { length: cost } = filter.namespace.alternatives;
+  for (const { why, names } of ruledOut) {
+    comparisons.left -= names.length * cost;
+    if (comparisons.left < 0) return;
+    const about = names.filter((name) => isAbout(filter, name));
+    if (about.length > 0) yield `${where}: no effect in ${listed(about, maxListed)}, ${why}`;
+  }
+}
+
+function instead(near: string | undefined): string {
+  return near === undefined ? 'Create it, or write one that exists' : `Write ${near}, or create it`;
 }

@@ -1,8 +1,10 @@
 import test from 'ava';
+import { parseFilters } from '../../intent/filters.ts';
 import { fakeRequest } from '../fake/review.ts';
 import { type FakeCluster, fakeView } from '../fake/view.ts';
 import { reviewOf } from '../review.ts';
 import { validate } from '../validate.ts';
+import { filterWarnings, maxComparisons } from './filter-warnings.ts';
 
 const cluster: FakeCluster = {
   namespaces: {
@@ -165,15 +167,62 @@ test('nothing is said about a cluster that has not been read yet', (t) => {
   t.is(answered(filtersOf(yaml), { ...cluster, synced: false }).warnings, undefined);
 });
 
-test('a thousand filters over ten thousand pods end within their bound and sixteen warnings', (t) => {
-  const pods = Array.from({ length: 10_000 }, (_, n) => ({ namespace: 'bank', name: `api-${n}` }));
-  const filters = Array.from({ length: 1000 }, (_, n) => ({
-    namespace: 'bank',
-    pod_labels: { team: `t${n}` },
-  }));
-  const { allowed, warnings = [] } = answered(filtersOf(JSON.stringify({ filters })), { ...cluster, pods });
-  t.true(allowed);
-  t.true(warnings.length <= 16);
+const many = (count: number, nameOf: (n: number) => string) =>
+  Array.from({ length: count }, (_, n) => nameOf(n));
+const crowds: [title: string, filters: object[], cluster: FakeCluster][] = [
+  [
+    'fifty filters of 64 absent names beside a thousand namespaces',
+    many(50, (n) => many(64, (m) => `team-${n}-nobody-${m}`).join()).map((namespace) => ({ namespace })),
+    {
+      namespaces: Object.fromEntries(
+        many(1000, (n) => `team-${n}-somebody-${n}`).map((name) => [name, null]),
+      ),
+    },
+  ],
+  [
+    'a thousand filters over ten thousand pods',
+    many(1000, (n) => `t${n}`).map((team) => ({ namespace: 'bank', pod_labels: { team } })),
+    {
+      namespaces: { bank: null },
+      pods: many(10_000, (n) => `api-${n}`).map((name) => ({ namespace: 'bank', name })),
+    },
+  ],
+  [
+    'filters of 64 values that five hundred pods have nearly',
+    many(50, (n) => many(64, (m) => `backend-${n}-x-${m}`).join()).map((team) => ({ pod_labels: { team } })),
+    {
+      namespaces: { bank: null },
+      pods: many(500, (n) => `someones-y-${n}`).map((team) => ({
+        namespace: 'bank',
+        name: team,
+        labels: { team },
+      })),
+    },
+  ],
+  [
+    'filters of 64 patterns beside a thousand namespaces without mirroring',
+    many(50, () => many(64, (m) => `*-${m}-?`).join()).map((namespace) => ({ namespace })),
+    { namespaces: Object.fromEntries(many(1000, (n) => `team-${n}`).map((name) => [name, 'disabled'])) },
+  ],
+];
+
+for (const [title, items, of] of crowds) {
+  test(`${title} cost no more than may be spent`, (t) => {
+    const { filters } = parseFilters(JSON.stringify({ filters: items }));
+    if (!filters) return t.fail();
+    const comparisons = { left: maxComparisons };
+    const warnings = filterWarnings(filters, fakeView(of), comparisons);
+    t.true(warnings.length <= 16);
+    // What is under way when it is spent: one filter against one pod, or its patterns against the namespaces.
+    t.true(comparisons.left < maxComparisons && comparisons.left > -65_000, `${comparisons.left} are left`);
+  });
+}
+
+test('of very many absent namespaces the first sixteen are told, those that can be with what was meant', (t) => {
+  const yaml = `filters: [{namespace: '${many(40, (n) => `shop-eu${n}`).join()}'}]`;
+  const { warnings = [] } = answered(filtersOf(yaml));
+  t.is(warnings.length, 16);
+  t.regex(String(warnings[0]), /there is no namespace shop-eu0 now\. Write shop-eu, or create it$/);
 });
 
 test('one replica that was labelled by hand is found among thousands', (t) => {
@@ -215,4 +264,20 @@ test('filters may be deleted, with a word about what goes with them', (t) => {
   t.regex(String(of('allNamespaces: true')), /and allNamespaces with it/);
   t.is(of('filters: []'), undefined);
   t.is(of('filters: ['), undefined);
+});
+
+test('filters that go because all ConfigMaps are deleted at once have no name in the request', (t) => {
+  const old = (name: string) => ({ ...filtersOf('filters: [{namespace: a}]'), metadata: { name } });
+  const deleted = (name: string) => {
+    const oldObject = old(name);
+    const request = fakeRequest({
+      kind: 'ConfigMap',
+      operation: 'DELETE',
+      namespace: 'podmirror',
+      oldObject,
+    });
+    return validate(request, fakeView(cluster)).warnings.length;
+  };
+  t.is(deleted('podmirror-filters'), 1);
+  t.is(deleted('kube-root-ca.crt'), 0);
 });

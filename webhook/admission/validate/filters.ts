@@ -12,10 +12,12 @@ import { filterWarnings } from './filter-warnings.ts';
 export type FiltersView = Pick<ClusterView, 'settings' | 'namespaces' | 'pods' | 'synced'>;
 
 export function isFilters(
-  { namespace, name, object }: AdmissionRequest,
+  { namespace, name, operation, object, oldObject }: AdmissionRequest,
   { settings }: Pick<ClusterView, 'settings'>,
 ): boolean {
-  const named = name === '' ? valueAt(object, ['metadata', 'name']) : name;
+  // The request has no name when all ConfigMaps are deleted at once, and then no object either.
+  const about = operation === 'DELETE' ? oldObject : object;
+  const named = name === '' ? valueAt(about, ['metadata', 'name']) : name;
   return namespace === settings.ownNamespace && named === FILTERS_NAME;
 }
 

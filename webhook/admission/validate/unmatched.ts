@@ -1,7 +1,7 @@
 // A filter that matches no pod now: which of its keys is in the way, and what was probably meant.
 import type { Filter } from '../../intent/filters.ts';
 import type { PodFacts } from '../../intent/model.ts';
-import { nearest } from '../../intent/near-miss.ts';
+import { type Comparisons, createNearest } from '../../intent/near-miss.ts';
 import { renderPath } from '../../intent/problem.ts';
 import { listed, show } from '../../intent/show.ts';
 import { type FilterKey, holds, keysOf, plainNames } from './filter-keys.ts';
@@ -17,13 +17,17 @@ interface Miss {
 const maxValues = 500;
 const maxListed = 3;
 
-/** undefined: some pod matches. */
-export function unmatchedWarning(filter: Filter, pods: Iterable<PodFacts>): string | undefined {
-  const misses = missesOf(filter, pods);
+/** undefined: some pod matches, or there are more pods than may be compared. */
+export function unmatchedWarning(
+  filter: Filter,
+  pods: Iterable<PodFacts>,
+  comparisons: Comparisons,
+): string | undefined {
+  const misses = missesOf(filter, pods, comparisons);
   if (misses === undefined) return undefined;
   const where = (path: readonly string[]) => renderPath(['filters', filter.number - 1, ...path]);
   for (const { key, values, neighbours } of misses) {
-    const meant = meantInstead(key, values, neighbours);
+    const meant = meantInstead(key, values, neighbours, comparisons);
     if (meant !== undefined) return `${where(key.path)}: ${meant}`;
   }
   const [miss] = misses;
@@ -34,12 +38,13 @@ export function unmatchedWarning(filter: Filter, pods: Iterable<PodFacts>): stri
   return `${where(miss.key.path)}: no pod matches ${show(miss.key.pattern.source)} now; pods that fit otherwise ${has}. Write what they have, unless such pods come later`;
 }
 
-/** undefined as soon as a pod matches. */
-function missesOf(filter: Filter, pods: Iterable<PodFacts>): Miss[] | undefined {
+/** undefined as soon as a pod matches or nothing is left to spend. */
+function missesOf(filter: Filter, pods: Iterable<PodFacts>, comparisons: Comparisons): Miss[] | undefined {
   const keys = keysOf(filter);
   const misses = new Map<FilterKey, Miss>();
   for (const pod of pods) {
-    const failing = failingOf(keys, pod);
+    const failing = failingOf(keys, pod, comparisons);
+    if (comparisons.left < 0) return undefined;
     const [key] = failing;
     if (key === undefined) return undefined;
     if (failing.length > 1) continue;
@@ -52,9 +57,10 @@ function missesOf(filter: Filter, pods: Iterable<PodFacts>): Miss[] | undefined 
 }
 
 /** Stops after two: only a filter that fails in one key is worth a suggestion. */
-function failingOf(keys: readonly FilterKey[], pod: PodFacts): FilterKey[] {
+function failingOf(keys: readonly FilterKey[], pod: PodFacts, comparisons: Comparisons): FilterKey[] {
   const failing: FilterKey[] = [];
   for (const key of keys) {
+    comparisons.left -= key.pattern.alternatives.length;
     if (holds(key, pod)) continue;
     failing.push(key);
     if (failing.length === 2) break;
@@ -70,14 +76,16 @@ function meantInstead(
   { path, pattern }: FilterKey,
   values: Set<string>,
   neighbours: Set<string>,
+  comparisons: Comparisons,
 ): string | undefined {
+  const nearValue = createNearest([...values], comparisons);
   for (const name of plainNames(pattern)) {
-    const near = nearest(name, [...values]);
+    const near = nearValue(name);
     if (near !== undefined)
       return `no pod matches ${show(pattern.source)} now. Write ${show(near)}, unless such pods come later`;
   }
   const key = path[1];
   if (key === undefined || values.size > 0) return undefined;
-  const near = nearest(key, [...neighbours]);
+  const near = createNearest([...neighbours], comparisons)(key);
   return near && `no pod has ${show(key)} now. Write ${show(near)}, unless such pods come later`;
 }
