@@ -5,7 +5,7 @@ import { untilConverged } from '../kube/convergence.ts';
 import { deployPodmirror, type Podmirror } from '../kube/deploy.ts';
 import { explainPod } from '../kube/explained.ts';
 import { type Kube, startKube } from '../kube/kube.ts';
-import { podManifest } from '../kube/pods.ts';
+import { podManifest, podSpec } from '../kube/pods.ts';
 
 let kube: Kube;
 let podmirror: Podmirror;
@@ -100,6 +100,47 @@ for (const [title, args] of [
 
 test.serial('a pod annotated with another word is taken with a warning', async (t) => {
   t.snapshot(await print(['annotate', 'pod', '-n', 'shop', 'web', 'mirror.wallarm.com/enabled=yes'], ''));
+});
+
+test.serial('a pod that a controller has made is warned about when somebody annotates it', async (t) => {
+  const labels = { app: 'api' };
+  const replicaSet = {
+    apiVersion: 'apps/v1',
+    kind: 'ReplicaSet',
+    metadata: { namespace: 'shop', name: 'api' },
+    spec: { selector: { matchLabels: labels }, template: { metadata: { labels }, spec: podSpec(['api']) } },
+  };
+  await kube.kubectl(['create', '-f', '-'], JSON.stringify(replicaSet));
+  const podOf = () => kube.kubectl(['get', 'pods', '-n', 'shop', '-l', 'app=api', '-o', 'name']);
+  const pod = (await until(podOf, { timeoutMs: 20_000 }))?.trim() ?? '';
+  const annotate = async (...words: string[]) =>
+    (await print(['annotate', '-n', 'shop', pod, '--overwrite', ...words], '')).replaceAll(
+      pod,
+      'pod/api-x7k2p',
+    );
+  t.snapshot(await annotate('mirror.wallarm.com/enabled=yes'));
+  t.snapshot(await annotate('example.com/of-no-concern=here'), 'another change says nothing again');
+  await kube.kubectl(['delete', 'replicaset', '-n', 'shop', 'api', '--cascade=foreground']);
+});
+
+test.serial('an update of something else in a namespace repeats no warning', async (t) => {
+  t.snapshot(
+    await print(
+      ['create', '-f', '-'],
+      JSON.stringify({
+        apiVersion: 'v1',
+        kind: 'Namespace',
+        metadata: { name: 'noisy', labels: { 'wallarm-mirror': 'on' } },
+      }),
+    ),
+  );
+  const change = (verb: string, word: string) => print([verb, 'namespace', 'noisy', '--overwrite', word], '');
+  t.snapshot(await change('label', 'team=payments'), 'another label');
+  t.snapshot(await change('annotate', 'example.com/of-no-concern=here'), 'the first annotation');
+  t.snapshot(await change('annotate', 'wallarm-mirror=enabled'), 'a key that is new');
+  t.snapshot(await change('label', 'wallarm-mirror=yes'), 'another value');
+  t.snapshot(await change('label', 'wallarm-mirror-'), 'the label is gone');
+  await kube.kubectl(['delete', 'namespace', 'noisy', '--wait=false']);
 });
 
 test.serial('what means something is taken without a word', async (t) => {

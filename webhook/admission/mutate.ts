@@ -1,7 +1,7 @@
 // POST /mutate: a pod is being created. It learns in one annotation what was decided about it.
 import { intentAnnotation, type Rule, type Verdict } from '../intent/model.ts';
 import { type Decision, type PatchOperation, untouched } from './decision.ts';
-import { isBlock, textsAt, valueAt } from './object.ts';
+import { isBlock, isMadeByController, textsAt, valueAt } from './object.ts';
 import { podWarnings } from './pod-warnings.ts';
 import type { AdmissionRequest } from './review.ts';
 import { decidePod, type PodView } from './verdict.ts';
@@ -24,7 +24,7 @@ export function mutate(request: AdmissionRequest, view: PodView): Decision {
   if (verdict.rule === 'namespace-excluded') return untouched;
   return {
     patch: isSaid(verdict.rule, object) ? patchOf(object, decisionText(verdict)) : [],
-    warnings: podWarnings(object, verdict, view.settings),
+    warnings: isMadeByController(request) ? [] : podWarnings(object, verdict, view.settings),
     ...(verdict.mirrored && { remember: decided }),
   };
 }

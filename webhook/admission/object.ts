@@ -1,4 +1,5 @@
 // Reading objects of which nothing is known. They come from the API server, which has checked them, or from anybody.
+import type { AdmissionRequest } from './review.ts';
 
 /** The value at a path of keys; undefined where it ends. Only own properties: `constructor` is nobody's label. */
 export function valueAt(object: unknown, path: readonly string[]): unknown {
@@ -21,10 +22,20 @@ export function isBlock(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Made by a controller, such as a Deployment's ReplicaSet: nobody reads what is said to that controller. */
-export function isControlled(object: unknown): boolean {
+/**
+ * A controller is making it, such as a Deployment's ReplicaSet or its pods: nobody reads what is said to a controller.
+ * When it is changed later, that is mostly somebody with kubectl.
+ */
+export function isMadeByController({
+  operation,
+  object,
+}: Pick<AdmissionRequest, 'operation' | 'object'>): boolean {
   const owners = valueAt(object, ['metadata', 'ownerReferences']);
-  return Array.isArray(owners) && owners.some((owner) => valueAt(owner, ['controller']) === true);
+  return (
+    operation === 'CREATE' &&
+    Array.isArray(owners) &&
+    owners.some((owner) => valueAt(owner, ['controller']) === true)
+  );
 }
 
 /** `metadata.annotations[mirror.wallarm.com/enabled]`, as the API server itself writes paths. */

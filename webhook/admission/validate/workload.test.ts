@@ -122,6 +122,15 @@ test('the ReplicaSet of a Deployment is not warned about again', (t) => {
   t.deepEqual(warningsFor(object, 'ReplicaSet'), []);
 });
 
+test('what a controller has made is warned about when somebody changes it', (t) => {
+  const ownerReferences = [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web', controller: true }];
+  const object = podObject({ name: 'web', ...annotated('yes'), ownerReferences });
+  const warned = (operation: 'CREATE' | 'UPDATE') =>
+    validate(fakeRequest({ object, operation, name: 'web' }), fakeView()).warnings;
+  t.deepEqual(warned('CREATE'), []);
+  t.deepEqual(warned('UPDATE'), [`the pod is annotated ${key}=yes, which counts as unset. Write "true"`]);
+});
+
 test('excluded namespaces hear nothing', (t) => {
   const object = workloadObject(annotated('true'), {});
   t.deepEqual(warningsFor(object, 'Deployment', 'apps', 'kube-system'), []);

@@ -2,7 +2,7 @@
 import type { Settings } from '../../intent/model.ts';
 import { quote } from '../../intent/show.ts';
 import { allowedWith, type Decision, untouched } from '../decision.ts';
-import { isControlled, pathText, textsAt } from '../object.ts';
+import { isMadeByController, pathText, textsAt } from '../object.ts';
 import { podWarnings } from '../pod-warnings.ts';
 import type { AdmissionRequest } from '../review.ts';
 import { decidePod, type PodView } from '../verdict.ts';
@@ -46,8 +46,8 @@ function nameOf({ group, kind }: AdmissionRequest['kind']): string {
 export function validateWorkload(request: AdmissionRequest, view: PodView): Decision {
   const { object, kind, namespace } = request;
   const shape = shapes[nameOf(kind)];
-  // What is made from a template was warned about in the template, and a controller reads no warnings.
-  if (!shape || isControlled(object) || isExcluded(namespace, view.settings)) return untouched;
+  // What is made from a template was warned about in the template.
+  if (!shape || isMadeByController(request) || isExcluded(namespace, view.settings)) return untouched;
   return allowedWith(
     kind.kind === 'Pod'
       ? warningsOfPod(request, view)
