@@ -33,10 +33,18 @@ test('the namespace comes from the flag, else from POD_NAMESPACE', (t) => {
   t.is(run(['--namespace', 'from-flag'], { POD_NAMESPACE: 'from-env' }).namespace, 'from-flag');
 });
 
-test('excluded namespaces replace the default, and there may be several', (t) => {
-  const args = ['--exclude-namespace', 'kube-system', '--exclude-namespace', 'vault'];
-  t.deepEqual(run(args).settings.excludedNamespaces, ['kube-system', 'vault']);
-});
+for (const [args, excluded] of [
+  [['vault'], ['kube-system', 'vault']],
+  [
+    ['vault', 'kube-system', 'bank'],
+    ['kube-system', 'vault', 'bank'],
+  ],
+] as const) {
+  test(`kube-system is excluded beside ${args.join(' and ')}`, (t) => {
+    const flags = args.flatMap((name) => ['--exclude-namespace', name]);
+    t.deepEqual(run(flags).settings.excludedNamespaces, [...excluded]);
+  });
+}
 
 for (const [args, sentence] of [
   [['--port', 'https'], /--port .*: write a number from 0 to 65535/],

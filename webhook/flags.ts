@@ -19,7 +19,7 @@ Decides which pods are mirrored: answers the API server's admission reviews, and
   --ops-port <port>           /metrics; /explain, from inside the pod only (9090)
   --label-key <key>           label of namespaces (wallarm-mirror)
   --annotation-key <key>      annotation of pods (mirror.wallarm.com/enabled)
-  --exclude-namespace <name>  never mirrored; may be given again (kube-system)
+  --exclude-namespace <name>  never mirrored, as kube-system is anyway; may be given again
   --drain-seconds <n>         goes on answering this long after SIGTERM (10)
   --kubeconfig <file>         instead of the pod's ServiceAccount (KUBECONFIG)
   --log-level <level>         error, warn, info or debug (info)
@@ -86,7 +86,12 @@ export function readFlags(args: string[], env: Record<string, string | undefined
     settings: {
       labelKey: key('label-key'),
       annotationKey: key('annotation-key'),
-      excludedNamespaces: values['exclude-namespace'].map((value) => name('exclude-namespace', value)),
+      excludedNamespaces: [
+        ...new Set([
+          ...alwaysExcluded,
+          ...values['exclude-namespace'].map((value) => name('exclude-namespace', value)),
+        ]),
+      ],
     },
   };
   if (mistakes.length > 0) throw new Error(mistakes.join('\n'));
@@ -95,7 +100,7 @@ export function readFlags(args: string[], env: Record<string, string | undefined
 
 const folder = '/etc/podmirror/tls';
 const levels = ['error', 'warn', 'info', 'debug'];
-const { labelKey, annotationKey, excludedNamespaces } = defaultSettings('');
+const { labelKey, annotationKey, excludedNamespaces: alwaysExcluded } = defaultSettings('');
 
 function parse(args: string[]) {
   return parseArgs({
@@ -111,7 +116,7 @@ function parse(args: string[]) {
       'ops-port': { type: 'string', default: '9090' },
       'label-key': { type: 'string', default: labelKey },
       'annotation-key': { type: 'string', default: annotationKey },
-      'exclude-namespace': { type: 'string', multiple: true, default: excludedNamespaces },
+      'exclude-namespace': { type: 'string', multiple: true, default: [] },
       'drain-seconds': { type: 'string', default: '10' },
       kubeconfig: { type: 'string' },
       'log-level': { type: 'string', default: 'info' },

@@ -4,11 +4,16 @@ import { type Grant, grantedContainers, type Verdict } from '../intent/model.ts'
 import { listed, show } from '../intent/show.ts';
 import type { ContainerVerdict } from './explanation.ts';
 
-export function containerVerdicts(pod: KnownPod, verdict: Verdict): ContainerVerdict[] {
+/**
+ * `ofClass`: what is granted to all pods of the class together, which is what agents are given; an ephemeral container
+ * of one pod may take part in it. Empty for a pod that is in no class.
+ */
+export function containerVerdicts(pod: KnownPod, verdict: Verdict, ofClass: Grant[]): ContainerVerdict[] {
+  const decided = ofClass.length > 0 ? { ...verdict, grants: ofClass } : verdict;
   const verdictOf = (ephemeral: boolean) => (name: string) => ({
     name,
     ephemeral,
-    ...decide(name, pod.nodeName, verdict),
+    ...decide(name, pod.nodeName, decided),
   });
   return [...pod.containers.map(verdictOf(false)), ...pod.ephemeralContainers.map(verdictOf(true))];
 }

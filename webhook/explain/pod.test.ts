@@ -83,6 +83,18 @@ test('an ephemeral container of a sibling takes part in what is written', (t) =>
   t.deepEqual(agent.attaches, ['web']);
 });
 
+test('a container is mirrored if an agent attaches to it, be it for the sake of a sibling', (t) => {
+  const filters = 'allNamespaces: true\nfilters: [{container_name: debug}]';
+  const debugged = { ...web, name: 'web-7d4b-zzzzz', ephemeralContainers: ['debug'] };
+  const { containers, agent } = explained({ filters, pods: [web, debugged] }, {}, debugged.name);
+  t.deepEqual(agent.attaches, ['web', 'debug']);
+  t.deepEqual(
+    containers.filter(({ mirrored }) => mirrored).map(({ name }) => name),
+    agent.attaches,
+  );
+  t.is(containers[0]?.because, 'allNamespaces is true in the filters');
+});
+
 test('the shard is that of the class', (t) => {
   const { stored } = explained(enabled, { shards: 8 });
   const index = Number.parseInt(stored.classId?.slice(-8) ?? '', 16) % 8;

@@ -24,7 +24,8 @@ export function explainPod(view: ExplainView, namespace: string, name: string): 
   const meta = metaNow(view);
   const classId = classIdOf(pod, meta);
   const siblings = [...podsIn(view, namespace)].filter((each) => classIdOf(each, meta) === classId);
-  const stored = storedFor(pod, view, freshIntent(view, siblings));
+  const fresh = freshIntent(view, siblings);
+  const stored = storedFor(pod, view, fresh);
   return {
     kind: 'pod',
     synced: view.synced(),
@@ -32,7 +33,7 @@ export function explainPod(view: ExplainView, namespace: string, name: string): 
     namespace: namespaceState(view, namespace),
     filters: filtersSummary(filters),
     verdict,
-    containers: containerVerdicts(pod, verdict),
+    containers: containerVerdicts(pod, verdict, fresh.grantsOf(classId)),
     classId,
     stored,
     agent: agentPlan(pod, stored),
