@@ -189,7 +189,7 @@ test.serial(
 for (const [title, spoil] of [
   ['deleted', () => kubectl(['delete', 'configmap', 'podmirror-intent', '-n', 'podmirror'])],
   ['emptied', () => replaceData({})],
-  ['filled with nonsense', () => replaceData({ _meta: 'x', 'shop.00000000': '[]', 'no-class': 'y' })],
+  ['filled with nonsense', () => replaceData({ _meta: 'x', 'shop.0000000000000000': '[]', 'no-class': 'y' })],
   ['made to grant too much', () => widened()],
 ] as const) {
   test.serial(`a ConfigMap that somebody has ${title} is restored`, async (t) => {
@@ -215,7 +215,7 @@ async function replaceData(data: Record<string, string>): Promise<void> {
 async function widened(): Promise<void> {
   const [data = {}] = await readShards(kube.kubectl);
   const grants = JSON.stringify([{ containers: ['*'], nodes: ['*'], because: 'somebody' }]);
-  await replaceData({ ...data, 'kube-public.0badcafe': grants, 'team-a.0badcafe': grants });
+  await replaceData({ ...data, 'kube-public.0badcafe0badcafe': grants, 'team-a.0badcafe0badcafe': grants });
 }
 
 test.serial(

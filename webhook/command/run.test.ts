@@ -31,7 +31,7 @@ function fill(server: FakeApiServer): void {
   server.put('/api/v1/namespaces/bank/pods/api', podObject({ namespace: 'bank', name: 'api' }));
   server.put(`${own}/podmirror-filters`, configMapObject('podmirror-filters', { 'filters.yaml': filters }));
   const meta = metaOf(filtersOf(filters), settings, 2);
-  encodeIntent({ meta, classes: new Map([['shop.5003b7ca', [grant]]]) }).forEach((data, index) => {
+  encodeIntent({ meta, classes: new Map([['shop.d0bf02bbc2f35f3d', [grant]]]) }).forEach((data, index) => {
     server.put(`${own}/${shardName(index)}`, configMapObject(shardName(index), data));
   });
 }

@@ -179,7 +179,7 @@ const idle: [string, FakeCluster, RegExp][] = [
     withPod({ phase: 'Succeeded' }, { namespaces: { shop: 'enabled' } }),
     /finished \(Succeeded\)/,
   ],
-  ['a pod without an entry', withPod({}), /^podmirror-intent has no entry shop\.[0-9a-f]{8}$/],
+  ['a pod without an entry', withPod({}), /^podmirror-intent has no entry shop\.[0-9a-f]{16}$/],
   [
     'a pod on another node',
     withPod({}, { filters: 'filters: [{namespace: shop, node_name: pool-*}]' }),

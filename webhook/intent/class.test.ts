@@ -53,6 +53,16 @@ test('the id is the namespace and the beginning of the hash of the descriptor', 
   t.snapshot(classOf(podOf({ labels: { team: 'ops' } }), meta));
 });
 
+test('a class stays small however many keys the filters name', (t) => {
+  const yaml = Array.from(
+    { length: 1000 },
+    (_, index) => `{pod_labels: {key-${index}: x}, pod_name: 'p-${index}-*'}`,
+  );
+  const large = metaOf(filtersOf(`filters: [${yaml.join(', ')}]`), settings);
+  const found = classOf(podOf({ labels: { 'key-7': 'x' }, name: 'p-7-a' }), large);
+  t.true((found?.descriptor.length ?? 1e9) < 300, found?.descriptor);
+});
+
 test('the order of maps and containers, and labels that nobody mentions, do not change the class', (t) => {
   fc.assert(
     fc.property(anyPod, anyFilters, fc.string(), ({ ...pod }, used, value) => {

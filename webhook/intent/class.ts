@@ -37,11 +37,16 @@ function sortedSet(words: string[]): string[] {
 }
 
 export interface WorkloadClass {
-  /** `<namespace>.<8 hex>`: 32 bits suffice because ids of one namespace only can collide. */
+  /**
+   * `<namespace>.<16 hex>`. Ids of one namespace only can collide; with 32 bits, whoever may create a pod there could
+   * make one that shares the id of a chosen class in minutes, and neither would be mirrored.
+   */
   id: string;
   /** The canonical text that was hashed. */
   descriptor: string;
 }
+
+const idDigits = 16;
 
 /** undefined: a filter asks for the pod's name, and it is not chosen yet. Ids of metas with different keys never meet. */
 export function classOf(pod: PodFacts, meta: Meta): WorkloadClass | undefined {
@@ -53,11 +58,28 @@ export function classOf(pod: PodFacts, meta: Meta): WorkloadClass | undefined {
     containers: [...pod.containers].sort(),
     labels: pairsOf(pod.labels, meta.labelKeys),
     annotations: pairsOf(pod.annotations, meta.annotationKeys),
-    names: meta.namePatterns.map((source) => (patternOf(source)?.matches(name ?? '') ? 1 : 0)),
-    keys: [meta.labelKeys, meta.annotationKeys, meta.namePatterns],
+    // Which of the patterns match, by their places.
+    names: [...meta.namePatterns.keys()].filter((index) =>
+      patternOf(meta.namePatterns[index] ?? '')?.matches(name ?? ''),
+    ),
+    keys: keysDigestOf(meta),
   });
-  const hex = createHash('sha256').update(descriptor).digest('hex').slice(0, 8);
-  return { id: `${namespace}.${hex}`, descriptor };
+  return { id: `${namespace}.${sha256(descriptor).slice(0, idDigits)}`, descriptor };
+}
+
+// Keys of a thousand filters are tens of KiB, and there is a descriptor for each class.
+const keysDigests = new WeakMap<Meta, string>();
+
+function keysDigestOf(meta: Meta): string {
+  const known = keysDigests.get(meta);
+  if (known !== undefined) return known;
+  const digest = sha256(JSON.stringify([meta.labelKeys, meta.annotationKeys, meta.namePatterns]));
+  keysDigests.set(meta, digest);
+  return digest;
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
 }
 
 /** What is not there is left out, so that it differs from ''. */

@@ -17,14 +17,15 @@ import type { Grant } from './model.ts';
 
 const grant: Grant = { containers: ['web'], nodes: ['*'], because: 'filter 1 (container web)' };
 const meta = metaOf(noFilters, settings);
-const idOf = (number: number) => `shop.${((number * 2_654_435_761) % 2 ** 32).toString(16).padStart(8, '0')}`;
+const idOf = (number: number) =>
+  `shop.${((number * 2_654_435_761) % 2 ** 32).toString(16).padStart(16, '0')}`;
 const intentOf = (count: number, grants = [grant]): Intent => {
   return { meta, classes: new Map(Array.from({ length: count }, (_, index) => [idOf(index), grants])) };
 };
 
 const anyClassId = fc
   .tuple(fc.constantFrom('shop', 'a', 'team-1'), fc.nat(2 ** 32 - 1))
-  .map(([namespace, number]) => `${namespace}.${number.toString(16).padStart(8, '0')}`);
+  .map(([namespace, number]) => `${namespace}.${number.toString(16).padStart(16, '0')}`);
 const anyIntent = fc
   .record({
     filters: anyFilters,
@@ -135,17 +136,23 @@ for (const [title, shards, problem] of hostile) {
 const [entry = ''] = Object.keys(good).filter((key) => key !== META_KEY);
 const bad: [title: string, key: string, value: string, problem: RegExp][] = [
   ['no class id', 'shop', '[]', /^podmirror-intent: "shop" is left out: no class id$/],
+  ['an id of eight digits', 'shop.00000001', '[]', /"shop\.00000001" is left out: no class id$/],
   ['the key of a prototype', '__proto__', '[]', /"__proto__" is left out: no class id/],
-  ['no JSON', 'shop.00000001', 'x', /"shop\.00000001" is left out: no list of grants: "x"$/],
-  ['no grants', 'shop.00000001', '[]', /no list of grants/],
-  ['no text', 'shop.00000001', 7 as unknown as string, /no list of grants/],
+  ['no JSON', 'shop.0000000000000001', 'x', /"shop\.0000000000000001" is left out: no list of grants: "x"$/],
+  ['no grants', 'shop.0000000000000001', '[]', /no list of grants/],
+  ['no text', 'shop.0000000000000001', 7 as unknown as string, /no list of grants/],
   [
     'a pattern that is none',
-    'shop.00000001',
+    'shop.0000000000000001',
     JSON.stringify([{ ...grant, nodes: ['['] }]),
     /no list of grants/,
   ],
-  ['no containers', 'shop.00000001', JSON.stringify([{ ...grant, containers: [] }]), /no list of grants/],
+  [
+    'no containers',
+    'shop.0000000000000001',
+    JSON.stringify([{ ...grant, containers: [] }]),
+    /no list of grants/,
+  ],
 ];
 for (const [title, key, value, problem] of bad) {
   test(`a bad entry is left out and named: ${title}`, (t) => {
@@ -171,7 +178,10 @@ test('a shard that is missing, misplaced or left over is named', (t) => {
 
 test('anything may stand in the ConfigMaps', (t) => {
   const value = fc.oneof(fc.string(), fc.json(), fc.constantFrom('[]', JSON.stringify([grant])));
-  const data = fc.dictionary(fc.oneof(fc.string(), fc.constantFrom('shop.00000001', META_KEY)), value);
+  const data = fc.dictionary(
+    fc.oneof(fc.string(), fc.constantFrom('shop.0000000000000001', META_KEY)),
+    value,
+  );
   const withMeta = data.map((entries) => ({ ...entries, [META_KEY]: JSON.stringify(meta) }));
   fc.assert(
     fc.property(

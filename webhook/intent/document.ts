@@ -75,7 +75,7 @@ const grantsSchema = z
   .array(z.object({ containers: patterns, nodes: patterns, because: z.string().max(1024) }))
   .min(1)
   .max(maxFilters);
-const classId = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.[0-9a-f]{8}$/;
+const classId = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.[0-9a-f]{16}$/;
 
 /**
  * What is written in the shards, `undefined` for one that is not there. Never throws: a bad entry is left out and

@@ -9,7 +9,7 @@ export function shardName(index: number): string {
   return index === 0 ? INTENT_NAME : `${INTENT_NAME}-${index}`;
 }
 
-/** Which shard holds a class; from the hex of its id, so that a namespace spreads over all. */
+/** Which shard holds a class; from the last hex of its id, so that a namespace spreads over all. */
 export function shardOf(classId: string, shards: number): number {
   return Number.parseInt(classId.slice(-8), 16) % shards;
 }
