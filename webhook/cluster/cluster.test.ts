@@ -89,7 +89,7 @@ test('filters that are refused count as none, and their problems are told', asyn
 });
 
 test('as many shards are watched as _meta says', async (t) => {
-  const id = (hex: string) => `shop.0000000${hex}`;
+  const id = (hex: string) => `shop.000000000000000${hex}`;
   const grants = [{ containers: ['*'], nodes: ['*'], because: 'x' }];
   const classes = new Map(['0', '1', '2', '3'].map((hex) => [id(hex), grants]));
   const shards = encodeIntent({ meta: metaOf(noFilters, settings, 4), classes });
@@ -169,6 +169,36 @@ test('a large annotation is kept when filters name its key, also when they name 
   t.deepEqual(cluster.pod('shop', 'a')?.annotations, { small: 'x' });
   putFilters(server, { 'filters.yaml': 'filters: [{pod_annotations: {big: "x*"}}]' });
   await until(() => cluster.pod('shop', 'a')?.annotations.big === value);
+});
+
+test('a label among very many is kept when filters name its key, also when they name it later', async (t) => {
+  const labels = Object.fromEntries(Array.from({ length: 500 }, (_, index) => [`label-${index}`, 'x']));
+  const switches = { 'wallarm-mirror': 'x', 'mirror.wallarm.com/enabled': 'x', 'pod-template-hash': 'x' };
+  const { server, cluster } = await scene(t, (server) => {
+    server.put(
+      '/api/v1/namespaces/shop/pods/a',
+      podObject({ name: 'a', labels: { ...labels, ...switches } }),
+    );
+  });
+  await until(cluster.synced);
+  const known = () => cluster.pod('shop', 'a')?.labels ?? {};
+  t.like(known(), switches);
+  t.is(Object.keys(known()).length, 32 + 3);
+  putFilters(server, { 'filters.yaml': 'filters: [{pod_labels: {label-499: x}}]' });
+  await until(() => known()['label-499'] === 'x');
+});
+
+test('an answer that comes after the deletion of what it wrote to does not bring it back', async (t) => {
+  const { server, cluster } = await scene(t);
+  await until(cluster.synced);
+  const stored = server.put(`${own}/podmirror-intent`, configMapObject('podmirror-intent', { old: 'x' }));
+  await until(() => cluster.shards()[0]);
+  server.remove(`${own}/podmirror-intent`);
+  await until(() => !cluster.shards()[0]);
+  cluster.noteShard(stored);
+  t.is(cluster.shards()[0], undefined);
+  server.put(`${own}/podmirror-intent`, configMapObject('podmirror-intent', { new: 'x' }));
+  await until(() => cluster.shards()[0]?.data.new);
 });
 
 test('10,000 pods of 300 Deployments take a few MiB', (t) => {

@@ -1,6 +1,7 @@
 // What is known of the cluster: namespaces, pods, filters, and the intent that stands in the ConfigMap now.
 import { metaOf } from '../intent/class.ts';
 import { decodeIntent, type Intent, MAX_SHARDS, shardName } from '../intent/document.ts';
+import type { Filters } from '../intent/filters.ts';
 import type { Settings } from '../intent/model.ts';
 import { type Api, pathOf } from './api.ts';
 import type { Clock } from './clock.ts';
@@ -8,6 +9,8 @@ import { type ConfigMap, configMapOf, createConfigMap, type OneConfigMap } from 
 import { FILTERS_NAME, filtersStateOf } from './filters.ts';
 import { type Log, seldom } from './log.ts';
 import { createNamespaces, namespaceOf } from './namespaces.ts';
+import type { WantedKeys } from './pairs.ts';
+import { templateHashKey } from './pod.ts';
 import { createPods } from './pods.ts';
 import type { ClusterView, FiltersState } from './view.ts';
 import {
@@ -113,7 +116,7 @@ export function startCluster({
     name: FILTERS_NAME,
     onChange() {
       filters = filtersStateOf(filtersObject.get());
-      if (pods.want(metaOf(filters.filters, settings).annotationKeys)) podWatcher.resync();
+      if (pods.want(wantedOf(filters.filters, settings))) podWatcher.resync();
       tell('filters');
     },
   });
@@ -159,7 +162,7 @@ export function startCluster({
     reduce: pods.reduce,
     handler: listed(pods, settle),
   });
-  pods.want(metaOf(filters.filters, settings).annotationKeys);
+  pods.want(wantedOf(filters.filters, settings));
   watchConfigMap(FILTERS_NAME, filtersObject, settle);
   openShards(1);
 
@@ -199,4 +202,11 @@ export function startCluster({
       await Promise.all([...watchers.values()].map((watcher) => watcher.stop()));
     },
   };
+}
+
+/** The switches count as labels too, to warn of one in the wrong place; by the hash a Deployment is known. */
+function wantedOf(filters: Filters, settings: Settings): WantedKeys {
+  const { labelKeys, annotationKeys } = metaOf(filters, settings);
+  const labels = [...labelKeys, settings.labelKey, settings.annotationKey, templateHashKey];
+  return { labels, annotations: annotationKeys };
 }

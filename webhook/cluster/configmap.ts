@@ -30,6 +30,8 @@ export interface OneConfigMap extends Handler<ConfigMap> {
 
 export function createConfigMap({ name, onChange }: { name: string; onChange: () => void }): OneConfigMap {
   let known: ConfigMap | undefined;
+  /** Of the last DELETED. Not of a list without it, which may be older than the answer that told of it. */
+  let gone: ConfigMap | undefined;
   const set = (next: ConfigMap | undefined) => {
     const changed = known?.resourceVersion !== next?.resourceVersion || known?.uid !== next?.uid;
     known = next;
@@ -38,11 +40,16 @@ export function createConfigMap({ name, onChange }: { name: string; onChange: ()
   return {
     replace: (list) => set(list.find((found) => found.name === name)),
     upsert(next) {
-      // An answer to a write of ours may have told more than the watch has reached.
-      if (next.name === name && !(known?.uid === next.uid && isOlder(next, known))) set(next);
+      // An answer to a write of ours may have told more than the watch has reached,
+      const isPast = known?.uid === next.uid && isOlder(next, known);
+      // or come after the deletion of what it wrote to.
+      const isDead = gone && ((next.uid !== '' && next.uid === gone.uid) || isOlder(next, gone));
+      if (next.name === name && !isPast && !isDead) set(next);
     },
-    remove(gone) {
-      if (gone.name === name && !(known && known.uid !== gone.uid)) set(undefined);
+    remove(last) {
+      if (last.name !== name || (known && known.uid !== last.uid)) return;
+      gone = last;
+      set(undefined);
     },
     get: () => known,
   };

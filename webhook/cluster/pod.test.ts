@@ -41,6 +41,23 @@ test('what is no pod is refused in words', (t) => {
   t.throws(() => podFactsOf('pod', 'x'), { message: /^This is no pod/ });
 });
 
+test('what no real pod has is left out, since nothing else bounds it', (t) => {
+  const object = podObject({ name: 'a' });
+  const long = 'x'.repeat(100_000);
+  const containers = Array.from({ length: 5000 }, (_, index) => ({ name: `c${index}` }));
+  const annotations = { large: long, usual: 'x'.repeat(10_000) };
+  const owner = { apiVersion: 'v1', kind: 'Odd', name: long, uid: 'u', controller: true };
+  const pod = knownPodOf({
+    ...object,
+    metadata: { ...object.metadata, annotations, ownerReferences: [owner] },
+    spec: { ...object.spec, containers: [...containers, { name: long }], ephemeralContainers: containers },
+  });
+  t.is(pod.containers.length, 1000);
+  t.is(pod.ephemeralContainers.length, 1000);
+  t.deepEqual(Object.keys(pod.annotations), ['usual']);
+  t.is(pod.owner, undefined);
+});
+
 test('odd fields count as absent, and nothing but the clear error is ever thrown', (t) => {
   const odd = {
     metadata: {

@@ -3,9 +3,19 @@ import { z } from 'zod';
 import type { PodFacts } from '../intent/model.ts';
 import type { KnownPod, Owner } from './view.ts';
 
+/** By which a ReplicaSet is told from its Deployment. */
+export const templateHashKey = 'pod-template-hash';
+
+// Longer than any name, or group and version.
+const maxTextChars = 512;
+// Many times what a node can run; names decide, so all that a real pod has are kept.
+const maxContainers = 1000;
+// Everybody who asks for a pod's class leaves out the same, so they agree. Nobody writes such a value to be selected by.
+const maxValueChars = 16 * 1024;
+
 // The API server has validated real pods; what it would not let pass counts as absent, so that one odd field does
-// not hide a pod.
-const text = z.string().catch('');
+// not hide a pod. It does not bound all that it lets pass: an owner's name may be a megabyte.
+const text = z.string().max(maxTextChars).catch('');
 export const stringMap = z
   .record(z.string(), z.unknown())
   .nullish()
@@ -17,10 +27,15 @@ export const stringMap = z
     return Object.fromEntries(pairs);
   });
 const containers = z
-  .array(z.object({ name: z.string() }).optional().catch(undefined))
+  .array(
+    z
+      .object({ name: z.string().max(maxTextChars) })
+      .optional()
+      .catch(undefined),
+  )
   .nullish()
   .catch(undefined)
-  .transform((list) => (list ?? []).flatMap((container) => container?.name ?? []));
+  .transform((list) => (list ?? []).flatMap((container) => container?.name ?? []).slice(0, maxContainers));
 
 const ownerShape = z.object({
   apiVersion: text,
@@ -37,7 +52,7 @@ const podShape = z.object({
     namespace: text,
     uid: text,
     labels: stringMap,
-    annotations: stringMap,
+    annotations: stringMap.transform(withoutLargeValues),
     ownerReferences: z.array(ownerShape).nullish().catch(undefined),
   }),
   spec: z.object({
@@ -64,10 +79,18 @@ export function knownPodOf(object: unknown): KnownPod {
     ...factsOf(pod, undefined),
     name,
     uid,
-    owner: owner && ownerOf(owner),
+    owner: owner && isWhole(owner) ? ownerOf(owner) : undefined,
     phase: pod.status?.phase || 'Unknown',
   };
 }
+
+function withoutLargeValues(annotations: Record<string, string>): Record<string, string> {
+  const entries = Object.entries(annotations);
+  const few = entries.filter(([, value]) => value.length <= maxValueChars);
+  return few.length === entries.length ? annotations : Object.fromEntries(few);
+}
+
+const isWhole = ({ apiVersion, kind, name, uid }: Owner) => apiVersion && kind && name && uid;
 
 const ownerOf = ({ apiVersion, kind, name, uid }: Owner): Owner => ({ apiVersion, kind, name, uid });
 
@@ -89,7 +112,7 @@ function factsOf(
     name: metadata.name || undefined,
     labels: metadata.labels,
     annotations: metadata.annotations,
-    containers: [...spec.initContainers, ...spec.containers],
+    containers: [...spec.initContainers, ...spec.containers].slice(0, maxContainers),
     ephemeralContainers: spec.ephemeralContainers,
     nodeName: spec.nodeName || undefined,
   };

@@ -1,5 +1,6 @@
 // The pods of the cluster, reduced: 10,000 of them are a few MiB.
 import { createInterner } from './intern.ts';
+import { createPairKeeper, type WantedKeys } from './pairs.ts';
 import { knownPodOf } from './pod.ts';
 import type { KnownPod } from './view.ts';
 import type { Handler } from './watcher.ts';
@@ -9,32 +10,14 @@ export interface Pods extends Handler<KnownPod> {
   get(namespace: string, name: string): KnownPod | undefined;
   all(): Iterable<KnownPod>;
   size(): number;
-  /**
-   * Large annotation values are kept for these keys only. True when a value of one of them may have been left out
-   * before: then list again.
-   */
-  want(annotationKeys: Iterable<string>): boolean;
+  /** These keys are kept of labels and annotations from now on. True when some may be missing: then list again. */
+  want(keys: WantedKeys): boolean;
 }
-
-// Annotations of 256 KiB are legal; nobody selects pods by kubectl's last-applied-configuration.
-const largeValue = 1024;
-const maxLeftOut = 1000;
 
 export function createPods({ onChange }: { onChange: () => void }): Pods {
   let namespaces = new Map<string, Map<string, KnownPod>>();
   const intern = createInterner();
-  let wanted = new Set<string>();
-  const leftOut = new Set<string>();
-
-  const slim = (annotations: Record<string, string>): Record<string, string> => {
-    const entries = Object.entries(annotations);
-    const kept = entries.filter(([key, value]) => value.length <= largeValue || wanted.has(key));
-    if (kept.length === entries.length) return annotations;
-    for (const [key, value] of entries) {
-      if (value.length > largeValue && !wanted.has(key) && leftOut.size < maxLeftOut) leftOut.add(key);
-    }
-    return Object.fromEntries(kept);
-  };
+  const pairs = createPairKeeper();
 
   const put = (into: Map<string, Map<string, KnownPod>>, pod: KnownPod) => {
     let inNamespace = into.get(pod.namespace);
@@ -56,6 +39,7 @@ export function createPods({ onChange }: { onChange: () => void }): Pods {
   return {
     reduce(object) {
       const pod = knownPodOf(object);
+      const { labels, annotations } = pairs.keep(pod);
       const owner = pod.owner && {
         apiVersion: intern.string(pod.owner.apiVersion),
         kind: intern.string(pod.owner.kind),
@@ -65,8 +49,8 @@ export function createPods({ onChange }: { onChange: () => void }): Pods {
       return {
         namespace: intern.string(pod.namespace),
         name: pod.name,
-        labels: intern.record(pod.labels),
-        annotations: intern.record(slim(pod.annotations)),
+        labels: intern.record(labels),
+        annotations: intern.record(annotations),
         containers: intern.list(pod.containers),
         ephemeralContainers: intern.list(pod.ephemeralContainers),
         nodeName: pod.nodeName === undefined ? undefined : intern.string(pod.nodeName),
@@ -105,12 +89,7 @@ export function createPods({ onChange }: { onChange: () => void }): Pods {
       for (const inNamespace of namespaces.values()) yield* inNamespace.values();
     },
     size: () => sizeOf(namespaces),
-    want(keys) {
-      wanted = new Set(keys);
-      const missing = [...wanted].filter((key) => leftOut.has(key) || leftOut.size >= maxLeftOut);
-      for (const key of missing) leftOut.delete(key);
-      return missing.length > 0;
-    },
+    want: pairs.want,
   };
 }
 

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { type Api, pathOf } from '../cluster/api.ts';
 import { ApiError } from '../cluster/api-error.ts';
+import { templateHashKey } from '../cluster/pod.ts';
 import type { KnownPod, Owner } from '../cluster/view.ts';
 
 const groups: Record<string, { group: string; resource: string }> = {
@@ -15,7 +16,7 @@ const groups: Record<string, { group: string; resource: string }> = {
  */
 export function workloadKeyOf({ namespace, name, labels, owner }: KnownPod): string {
   if (!owner || owner.kind === 'Node') return `${namespace}/Pod/${name}`;
-  const hash = labels['pod-template-hash'];
+  const hash = labels[templateHashKey];
   if (owner.kind === 'ReplicaSet' && hash && owner.name.endsWith(`-${hash}`)) {
     return `${namespace}/Deployment/${owner.name.slice(0, -hash.length - 1)}`;
   }
