@@ -54,7 +54,8 @@ export interface WatchOptions {
 }
 
 export interface WatchEvent {
-  type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK';
+  /** TOO_LARGE: something happened to an object, which was too large to be read. */
+  type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'TOO_LARGE';
   object: unknown;
 }
 
@@ -75,9 +76,10 @@ export function createApi({
   fieldManager = 'podmirror-webhook',
   userAgent = 'podmirror-webhook',
   timeoutMs: usualTimeoutMs = 30_000,
-  // 500 pods are 2 to 10 MiB; an object in etcd is at most 1.5 MiB.
-  maxAnswerBytes = 48 * 1024 * 1024,
-  maxLineBytes = 8 * 1024 * 1024,
+  // An object in etcd is at most 1.5 MiB, of which JSON makes six times as much when it is all `<`, written \u003c.
+  // 500 usual pods are 2 to 10 MiB; of larger ones the watcher asks for fewer.
+  maxAnswerBytes = 16 * 1024 * 1024,
+  maxLineBytes = 16 * 1024 * 1024,
 }: {
   connection: Connection;
   fieldManager?: string;
@@ -189,6 +191,10 @@ export function createApi({
         onContact?.();
       });
       for await (const line of linesOf(response, maxLineBytes)) {
+        if (line === undefined) {
+          yield { type: 'TOO_LARGE', object: undefined };
+          continue;
+        }
         if (line.trim() === '') continue;
         const { type, object } = eventShape.parse(JSON.parse(line));
         if (type === 'ERROR') throw statusError(what, 0, object);

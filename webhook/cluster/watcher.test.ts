@@ -25,12 +25,13 @@ async function scene(
     timing = {},
     before = () => {},
     onUpsert = () => {},
-    maxAnswerBytes,
+    ...limits
   }: {
     timing?: Partial<WatcherTiming>;
     before?: (server: FakeApiServer) => void;
     onUpsert?: (name: string) => void;
     maxAnswerBytes?: number;
+    maxLineBytes?: number;
   } = {},
 ): Promise<Scene> {
   const server = await startFakeApiServer();
@@ -39,7 +40,7 @@ async function scene(
   const known = new Set<string>();
   const connection = plainConnection(server.url);
   const watcher = startWatcher({
-    api: createApi({ connection, timeoutMs: 5000, ...(maxAnswerBytes && { maxAnswerBytes }) }),
+    api: createApi({ connection, timeoutMs: 5000, ...limits }),
     path: '/api/v1/pods',
     name: 'pods',
     reduce: (object) => knownPodOf(object).name,
@@ -258,6 +259,41 @@ test('pages that are too large are asked for in smaller ones', async (t) => {
   });
   await until(watcher.synced);
   t.is(seen.names().length, 40);
+});
+
+test('behind a few large objects, pages are large again', async (t) => {
+  const { server, watcher, ...seen } = await scene(t, {
+    timing: { pageSize: 64 },
+    maxAnswerBytes: 20_000,
+    before(server) {
+      const annotations = { large: 'x'.repeat(15_000) };
+      for (const name of ['l1', 'l2', 'l3']) server.put(`${pods}/${name}`, podObject({ name, annotations }));
+      put(server, ...Array.from({ length: 400 }, (_, index) => `pod-${index}`));
+    },
+  });
+  await until(watcher.synced);
+  t.is(seen.names().length, 403);
+  t.is(watcher.counts.failures, 0);
+  t.true(listsOf(server) < 60, String(listsOf(server)));
+});
+
+test('an object too large to be read, on a watch or in a list, keeps no other from being heard of', async (t) => {
+  const { server, watcher, names, log, stillHears } = await scene(t, {
+    timing: { watchSeconds: [1, 1] },
+    maxAnswerBytes: 20_000,
+    maxLineBytes: 20_000,
+    before: (server) => put(server, 'a'),
+  });
+  await until(() => server.watches().length === 1);
+  const monster = podObject({ name: 'monster', annotations: { large: '<'.repeat(30_000) } });
+  server.put(`${pods}/monster`, monster);
+  await stillHears();
+  t.regex(log.lines.join('\n'), /warn pods: an object is too large to be read/);
+  await until(() => watcher.counts.failures > 0, 'a list fails', 30_000);
+  await stillHears();
+  t.deepEqual(names(), ['a']);
+  server.remove(`${pods}/monster`);
+  await stillHears();
 });
 
 test('everything is listed again from time to time, which mends what was missed', async (t) => {

@@ -133,11 +133,16 @@ export function startWatcher<T>({
     for (;;) {
       const options = { limit: pageSize, continue: token, fieldSelector, timeoutMs: timing.requestMs };
       const page = await api.list(path, { ...options, signal: stopping.signal }).catch((error) => {
-        // Pods with much in them: fewer at a time.
-        if (error instanceof TooLargeError) pageSize = Math.max(1, Math.floor(pageSize / 8));
-        throw error;
+        if (!(error instanceof TooLargeError) || pageSize === 1) throw error;
       });
       contact();
+      // Objects with much in them: fewer at a time, and more again behind them. One tenant must not make the list so
+      // long that its token expires.
+      if (!page) {
+        pageSize = Math.max(1, Math.floor(pageSize / 8));
+        continue;
+      }
+      pageSize = Math.min(timing.pageSize, pageSize * 2);
       for (const object of page.items) items.push(...reduced(object));
       token = page.continue;
       if (token !== undefined) continue;
@@ -171,6 +176,12 @@ export function startWatcher<T>({
         onContact: contact,
       });
       for await (const { type, object } of events) {
+        if (type === 'TOO_LARGE') {
+          // Impossible with etcd's usual limit. The others are still heard, and this one is listed after this watch.
+          warnOfObject(`${name}: an object is too large to be read, and what is known of it may be old`);
+          resyncAt = clock.now();
+          continue;
+        }
         const version = metadataShape.safeParse(object).data?.metadata.resourceVersion;
         if (type !== 'BOOKMARK') {
           for (const item of reduced(object)) {
@@ -211,7 +222,8 @@ export function startWatcher<T>({
         if (failures > 0) await clock.sleep(backoffMs(failures, clock), interrupt.signal);
       } catch (error) {
         if (stopping.signal.aborted) return;
-        from = undefined;
+        // A single object that cannot be listed must not keep all others from being watched.
+        if (!(error instanceof TooLargeError)) from = undefined;
         counts.failures += 1;
         if (isGone(error) && goneInARow < 2) {
           goneInARow += 1;
