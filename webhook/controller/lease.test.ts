@@ -145,6 +145,51 @@ test('a renewal whose answer is lost is no reason to stop', async (t) => {
   t.is(a.terms(), 1);
 });
 
+test('a renewal that was applied without an answer is renewed at once, not at the next time', async (t) => {
+  const { server, contender } = await scene(t);
+  let next = Promise.resolve();
+  const usual = clockFrom(0);
+  const clock = {
+    ...usual,
+    sleep: (ms: number, signal?: AbortSignal) => next.then(() => usual.sleep(ms, signal)),
+  };
+  const a = contender('a', { clock });
+  await until(a.leads);
+  const never = Promise.withResolvers<void>();
+  t.teardown(never.resolve);
+  let asked = 0;
+  server.fault({ kind: 'lost-answer' }, ({ verb }) => {
+    if (verb !== 'update') return false;
+    next = never.promise;
+    asked = server.asked.length;
+    return true;
+  });
+  // The client sends it again on its own, which is refused: what stands there is newer.
+  await until(() => asked > 0 && server.asked.length === asked + 3);
+  t.deepEqual(
+    server.asked.slice(asked - 1).map(({ verb }) => verb),
+    ['update', 'update', 'get', 'update'],
+  );
+  t.true(a.leads());
+  never.resolve();
+});
+
+test('who finds that another has just made the lease waits without a word', async (t) => {
+  const { server, contender, log } = await scene(t);
+  const other = {
+    metadata: { name: 'podmirror-webhook' },
+    spec: { holderIdentity: 'other', leaseDurationSeconds: 60 },
+  };
+  server.fault({ kind: 'status', code: 409, reason: 'AlreadyExists' }, ({ verb }) => {
+    if (verb === 'create') server.put(path, other);
+    return verb === 'create';
+  });
+  const a = contender('a');
+  await until(() => a.lease.holder() === 'other');
+  t.false(a.lease.isLeader());
+  t.deepEqual(log.lines, []);
+});
+
 test('a lease that somebody takes by hand is given up at once, and a deleted one is made again', async (t) => {
   const { server, contender } = await scene(t);
   const a = contender('a');

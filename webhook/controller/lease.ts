@@ -1,7 +1,7 @@
 // Who leads: a coordination.k8s.io/v1 Lease, by the rules of client-go's leaderelection. Clocks of machines may
 // differ: another holder's time is judged by our own monotonic clock, from when we saw its record change.
 import { z } from 'zod';
-import { type Api, pathOf } from '../cluster/api.ts';
+import { type Api, type CallOptions, pathOf } from '../cluster/api.ts';
 import { isStatus } from '../cluster/api-error.ts';
 import { between, type Clock } from '../cluster/clock.ts';
 import { type Log, sentenceOf } from '../cluster/log.ts';
@@ -117,25 +117,42 @@ export function startLease({
       if (isLeader() && seen) return seen.record;
       return observe(await api.get(path, options));
     };
+    const renew = async (before: LeaseObject) =>
+      observe(await api.replace(path, { ...before, spec: specOf(before.spec) }, options));
     try {
       const before = await found();
       if (isHeldByAnother(before)) return false;
-      observe(await api.replace(path, { ...before, spec: specOf(before.spec) }, options));
+      await renew(before);
     } catch (error) {
-      // Another was faster, or somebody wrote to it: look again next time.
-      if (isStatus(error, 409)) {
-        observe(await api.get(path, options));
-        if (seen?.record.spec.holderIdentity !== identity) lose('another took the lease');
-        return false;
-      }
-      if (!isStatus(error, 404)) throw error;
-      const metadata = { name, namespace, labels: { 'app.kubernetes.io/name': 'podmirror' } };
-      const body = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata, spec: specOf(undefined) };
-      seen = undefined;
-      observe(await api.create(collection, body, options));
+      if (isStatus(error, 404)) {
+        if (!(await make(options))) return false;
+      } else if (isStatus(error, 409)) {
+        const now = observe(await api.get(path, options));
+        if (now.spec.holderIdentity !== identity) {
+          // Another was faster, or somebody wrote to it: look again next time.
+          lose('another took the lease');
+          return false;
+        }
+        // A renewal of ours that was applied, and whose answer never came: until the next time may be too long.
+        await renew(now);
+      } else throw error;
     }
     renewedAt = beganAt;
     return true;
+  };
+
+  /** False when another made it meanwhile. */
+  const make = async (options: CallOptions): Promise<boolean> => {
+    const metadata = { name, namespace, labels: { 'app.kubernetes.io/name': 'podmirror' } };
+    const body = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata, spec: specOf(undefined) };
+    seen = undefined;
+    try {
+      observe(await api.create(collection, body, options));
+      return true;
+    } catch (error) {
+      if (isStatus(error, 409)) return false;
+      throw error;
+    }
   };
 
   const begin = () => {
