@@ -198,3 +198,76 @@ test('events that fail hold nothing up and are few, and what waits is bounded', 
   t.true(server.asked.filter(({ resource }) => resource === 'events').length < 40);
   t.is(log.lines.filter((line) => line.includes('an event is not told')).length, 1);
 });
+
+test('more workloads than are remembered: those that are told stay so, and the others wait for room', async (t) => {
+  const { start, told, putPod, removePod } = await scene(
+    t,
+    (world) => {
+      world.putNamespace('shop', enabled);
+      for (const name of ['a', 'b', 'c', 'd']) world.putPod({ name });
+    },
+    { maxWorkloads: 2 },
+  );
+  const { events } = start();
+  await until(() => events.counts.sent === 2);
+  // Each makes for another look.
+  for (const name of ['e', 'f', 'g']) {
+    putPod({ namespace: 'other', name });
+    await new Promise((resolve) => setTimeout(resolve, 150));
+  }
+  const names = () => told().map(({ involvedObject }) => involvedObject.name);
+  t.is(names().length, 2);
+  t.is(events.counts.dropped, 2);
+  removePod('shop', names()[0] ?? '');
+  await until(() => events.counts.sent === 3);
+  t.is(new Set(names()).size, 3);
+  t.is(events.counts.known, 0);
+});
+
+test('a workload without pods for a moment is remembered, and forgotten after ten minutes', async (t) => {
+  let laterMs = 0;
+  const clock = { ...systemClock, now: () => systemClock.now() + laterMs };
+  const { start, told, putPod, removePod } = await scene(
+    t,
+    (world) => {
+      world.putNamespace('shop', enabled);
+      world.putPod({ name: 'a' });
+    },
+    { clock },
+  );
+  const { events } = start();
+  const no = { 'mirror.wallarm.com/enabled': 'false' };
+  const look = async (name: string) => {
+    putPod({ namespace: 'other', name });
+    await new Promise((resolve) => setTimeout(resolve, 150));
+  };
+  await until(() => events.counts.sent === 1);
+  laterMs += 3_600_000;
+  removePod('shop', 'a');
+  await look('e');
+  putPod({ name: 'a', annotations: no });
+  await until(() => told().some(({ reason }) => reason === 'MirroringDisabled'));
+  removePod('shop', 'a');
+  await look('f');
+  laterMs += 700_000;
+  await look('g');
+  putPod({ name: 'a', annotations: no });
+  await look('h');
+  t.is(told().length, 2);
+});
+
+test('events of which every other one is refused are one line in the log', async (t) => {
+  const { start, log } = await scene(t, (world) => {
+    world.putNamespace('shop', enabled);
+    for (let index = 0; index < 10; index++) world.putPod({ name: `pod-${index}` });
+    let count = 0;
+    world.server.fault(
+      { kind: 'status', code: 403 },
+      ({ resource }) => resource === 'events' && ++count % 2 === 0,
+      1e9,
+    );
+  });
+  const { events } = start();
+  await until(() => events.counts.failed === 5 && events.counts.sent === 5);
+  t.is(log.lines.filter((line) => line.includes('an event is not told')).length, 1);
+});

@@ -10,7 +10,7 @@ import { backoffMs } from '../cluster/backoff.ts';
 import type { Clock } from '../cluster/clock.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { FILTERS_NAME } from '../cluster/filters.ts';
-import { type Log, sentenceOf } from '../cluster/log.ts';
+import { type Log, seldom, sentenceOf } from '../cluster/log.ts';
 import type { KnownPod, Owner } from '../cluster/view.ts';
 import type { Verdict } from '../intent/model.ts';
 import type { Desired } from './desired.ts';
@@ -53,7 +53,16 @@ interface Waiting extends Saying {
   changed: boolean;
 }
 
+/** What was said last of a workload. */
+interface Told {
+  sayings: Saying[];
+  /** The first look at which it had no pods any more. */
+  goneSince?: number;
+}
+
 const maxText = 1000;
+// A Deployment may have no pods for a moment, and a CronJob none for longer; one that is made again is told again.
+const forgetMs = 600_000;
 
 export function createEvents({
   api,
@@ -84,13 +93,15 @@ export function createEvents({
   const counts: EventCounts = { sent: 0, known: 0, failed: 0, dropped: 0 };
   const findOwner = createOwners({ api });
   const sayings = new WeakMap<Verdict, Saying[]>();
-  /** What was said last of each workload that ever was worth a word. */
-  const told = new Map<string, Saying[]>();
+  /** Workloads that are worth a word. */
+  const told = new Map<string, Told>();
   const waiting = new Map<string, Waiting>();
   let toldProblems: string | undefined;
   let latest: Desired | undefined;
   let alarm = new AbortController();
-  let troubled = false;
+  /** Workloads of the last look for which there was no room. */
+  let untold = 0;
+  const warn = seldom(log.warn.bind(log), clock.now);
 
   const sayingsOf = (verdict: Verdict): Saying[] => {
     const known = sayings.get(verdict);
@@ -130,30 +141,40 @@ export function createEvents({
         if (!now.has(saying.text)) now.set(saying.text, { ...saying, pod });
       }
     }
+    const at = clock.now();
+    const isFull = told.size >= maxWorkloads;
+    for (const [key, last] of told) {
+      if (workloads.has(key)) continue;
+      last.goneSince ??= at;
+      if (isFull || at - last.goneSince >= forgetMs) told.delete(key);
+    }
+    let withoutRoom = 0;
     for (const [key, now] of workloads) {
       if (++seen % SLICE === 0) yield;
-      lookAt(key, [...now.values()]);
+      if (!lookAt(key, [...now.values()])) withoutRoom += 1;
     }
+    // Each once, though every look finds them again.
+    counts.dropped += Math.max(0, withoutRoom - untold);
+    untold = withoutRoom;
     lookAtFilters();
   };
 
-  const lookAt = (key: string, now: Heard[]) => {
-    const before = told.get(key);
+  /** False when there is no room for it. None is made by forgetting another, which would then be told anew. */
+  const lookAt = (key: string, now: Heard[]): boolean => {
+    const before = told.get(key)?.sayings;
     const wasEnabled = before?.some(({ reason }) => reason === 'MirroringEnabled');
     const news = now.filter(
       ({ reason, text }) =>
         !before?.some((saying) => saying.text === text) && (reason !== 'MirroringDisabled' || wasEnabled),
     );
     // Of workloads that nobody asked about, there is nothing to keep.
-    if (!before && news.length === 0) return;
-    if (!before && told.size >= maxWorkloads) told.delete(told.keys().next().value ?? '');
-    told.set(
-      key,
-      now.map(({ reason, text }) => ({ reason, text })),
-    );
+    if (!before && news.length === 0) return true;
+    if (!before && told.size >= maxWorkloads) return false;
+    told.set(key, { sayings: now.map(({ reason, text }) => ({ reason, text })) });
     for (const { pod, ...saying } of news) {
       enqueue(key, { ...saying, namespace: pod.namespace, about: pod, changed: before !== undefined });
     }
+    return true;
   };
 
   const lookAtFilters = () => {
@@ -202,7 +223,6 @@ export function createEvents({
       try {
         await send(saying, signal);
         counts.sent += 1;
-        troubled = false;
         return;
       } catch (error) {
         if (signal.aborted) return;
@@ -213,8 +233,7 @@ export function createEvents({
         const isRefused = error instanceof ApiError && error.status >= 400 && error.status < 429;
         if (isRefused || attempt === 3) {
           counts.failed += 1;
-          if (!troubled) log.warn(`an event is not told: ${sentenceOf(error)}`);
-          troubled = true;
+          warn(`an event is not told: ${sentenceOf(error)}`);
           return;
         }
         await clock.sleep(backoffMs(attempt, clock, error), signal);
@@ -227,6 +246,7 @@ export function createEvents({
     told.clear();
     waiting.clear();
     toldProblems = undefined;
+    untold = 0;
     latest = undefined;
     let allowance = burst;
     let countedAt = clock.now();

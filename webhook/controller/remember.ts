@@ -93,6 +93,8 @@ export function createMemory({
     }
     const id = classOf(pod, current)?.id;
     if (id === undefined) return 'name-unknown';
+    // Its last pod may have gone, and the controller's grace for it may end before the watch shows this one: then its
+    // entry is missing for one pass, some 100 ms. To write it again would change nothing that a leader elsewhere sees.
     if (intent.classes.has(id) || isWritten(id)) return 'known';
     const under = writing.get(id) ?? waiting.get(id)?.done.promise;
     if (under) return under;
