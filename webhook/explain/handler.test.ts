@@ -88,7 +88,11 @@ test('what is not known while the first lists are read may be there: 503', async
 type Ends = Parameters<typeof isInside>[0];
 
 /** As node:http would call it, from anywhere. */
-function ask(ends: Ends, method = 'GET'): { status: number; body: string } {
+function ask(
+  ends: Ends,
+  method = 'GET',
+  host: string | undefined = 'localhost:9090',
+): { status: number; body: string } {
   const answer = { status: 0, body: '' };
   const response = {
     writeHead(status: number) {
@@ -98,7 +102,7 @@ function ask(ends: Ends, method = 'GET'): { status: number; body: string } {
       answer.body = body;
     },
   };
-  const request = { method, url: '/explain?namespace=shop', headers: {}, socket: ends };
+  const request = { method, url: '/explain?namespace=shop', headers: { host }, socket: ends };
   createExplain(shop)(request as unknown as IncomingMessage, response as unknown as ServerResponse);
   return answer;
 }
@@ -124,6 +128,28 @@ for (const [remoteAddress, localAddress, status] of peers) {
     const answer = ask({ remoteAddress, localAddress });
     t.is(answer.status, status);
     t.is(answer.body.includes('labelled'), status === 200);
+  });
+}
+
+const hosts: [host: string, status: number][] = [
+  ['localhost', 200],
+  ['LOCALHOST:9090', 200],
+  ['127.0.0.1:9090', 200],
+  ['[::1]:9090', 200],
+  ['10.0.0.7:9090', 200],
+  ['evil.example:9090', 403],
+  ['127.0.0.1.evil.example', 403],
+  ['localhost.evil.example:9090', 403],
+  ['10.0.0.8:9090', 403],
+  ['[localhost]', 403],
+  ['localhost@evil.example', 403],
+  ['', 403],
+];
+
+for (const [host, status] of hosts) {
+  test(`a request from inside for the host ${host || 'of no name'} is answered ${status}`, (t) => {
+    const ends = { remoteAddress: '127.0.0.1', localAddress: '10.0.0.7' };
+    t.is(ask(ends, 'GET', host).status, status);
   });
 }
 

@@ -34,8 +34,8 @@ export function createExplain(
   };
 }
 
-function answer(view: ExplainView, { method, url = '', socket }: IncomingMessage): Answer {
-  if (!isInside(socket)) return refusal(403, outside(view.settings.ownNamespace));
+function answer(view: ExplainView, { method, url = '', socket, headers }: IncomingMessage): Answer {
+  if (!isInside(socket, headers.host)) return refusal(403, outside(view.settings.ownNamespace));
   if (method !== 'GET' && method !== 'HEAD')
     return refusal(405, 'only GET is answered here. Send GET /explain');
   const read = readQuestion(new URLSearchParams(url.split('?').slice(1).join('?')));
