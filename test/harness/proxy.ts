@@ -5,6 +5,8 @@ export interface Proxy {
   port: number;
   /** From now on answers do not come through; requests do. */
   holdAnswers(): void;
+  /** Nothing comes any more on the connections that there are; they stay open, and new ones work. */
+  silence(): void;
   /** Ends every connection; new ones work again. */
   cut(): void;
   close(): void;
@@ -13,6 +15,7 @@ export interface Proxy {
 export async function startProxy(targetPort: number): Promise<Proxy> {
   const sockets = new Set<Socket>();
   let holding = false;
+  let silenced = new WeakSet<Socket>();
   const server = createServer((client) => {
     const upstream = connect(targetPort, '127.0.0.1');
     for (const socket of [client, upstream]) {
@@ -22,7 +25,7 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
     client.on('close', () => upstream.destroy()).pipe(upstream);
     upstream.on('close', () => client.destroy());
     upstream.on('data', (bytes) => {
-      if (!holding) client.write(bytes);
+      if (!holding && !silenced.has(client)) client.write(bytes);
     });
   });
   const cut = () => {
@@ -36,6 +39,9 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
     port: address.port,
     holdAnswers: () => {
       holding = true;
+    },
+    silence: () => {
+      silenced = new WeakSet(sockets);
     },
     cut,
     close() {

