@@ -11,6 +11,7 @@ import { type Leave, leavingNothing } from '../harness/leave.ts';
 import { type Nginx, startNginx } from '../harness/nginx.ts';
 import { seededRandom } from '../harness/random.ts';
 import { runTool } from '../harness/run-tool.ts';
+import { withBurner } from './burner.ts';
 import { type Completeness, measureCompleteness } from './completeness.ts';
 import { fixedRate, fullLoad, type Load } from './load.ts';
 import { machine } from './machine.ts';
@@ -18,8 +19,9 @@ import { measureProgram } from './program-cost.ts';
 import { isDisturbed, type Pair, renderReport } from './report.ts';
 import { measureRound, type Round, rest } from './round.ts';
 import { type Sink, startSink } from './sink.ts';
+import { spreadOf } from './statistics.ts';
 
-const usage = `usage: node test/bench/bench.ts [--pairs 30] [--full-pairs 10] [--seconds 2] [--connections 50] [--rate 20000] [--fixed-seconds 10]
+const usage = `usage: node test/bench/bench.ts [--pairs 30] [--full-pairs 10] [--control-pairs 20] [--seconds 2] [--connections 50] [--rate 20000] [--fixed-seconds 10]
 
 Needs root and two cores: nginx runs on core 0, everything else on core 1. Writes test/bench/results.md.
 `;
@@ -33,6 +35,7 @@ const { values } = parseArgs({
   options: {
     pairs: { type: 'string', default: '30' },
     'full-pairs': { type: 'string', default: '10' },
+    'control-pairs': { type: 'string', default: '20' },
     seconds: { type: 'string', default: '2' },
     connections: { type: 'string', default: '50' },
     rate: { type: 'string', default: '20000' },
@@ -70,13 +73,27 @@ async function main(leave: Leave): Promise<number> {
   const { port } = nginx;
   const [rate, connections] = [Number(values.rate), Number(values.connections)];
   const paced = fixedRate({ port, rate, core: OTHER_CORE });
-  const fixed = await measurePairs(bench, 'fixed rate', paced, Number(values.pairs));
+  const fixed = await measurePairs({ bench, name: 'fixed rate', load: paced, count: Number(values.pairs) });
+  const part = partOfCore(fixed);
+  const control = await measurePairs({
+    bench,
+    name: `control, ${(part * 100).toFixed(0)} % of the other core`,
+    load: paced,
+    count: Number(values['control-pairs']),
+    beside: (work) => withBurner({ core: OTHER_CORE, part }, () => work(null)),
+  });
   const flood = fullLoad({ port, connections, core: OTHER_CORE });
-  const full = await measurePairs(bench, 'full load', flood, Number(values['full-pairs']));
+  const full = await measurePairs({
+    bench,
+    name: 'full load',
+    load: flood,
+    count: Number(values['full-pairs']),
+  });
   const program = await withAgent(bench, (agent) => measureProgram(agent, paced, 5));
   const completeness = await measureAll(bench);
   const inspection = await inspect();
   const report = renderReport({
+    control: { pairs: control, part },
     fixed,
     full,
     program,
@@ -89,33 +106,51 @@ async function main(leave: Leave): Promise<number> {
   return 0;
 }
 
-async function measurePairs(bench: Bench, name: string, load: Load, count: number): Promise<Pair[]> {
+/** What runs beside nginx in the rounds that are "on"; the agent, unless something else is given. */
+type Beside = (work: (agent: Agent | null) => Promise<Round>) => Promise<Round>;
+
+interface Pairs {
+  bench: Bench;
+  name: string;
+  load: Load;
+  count: number;
+  beside?: Beside;
+}
+
+async function measurePairs({ bench, name, load, count, beside }: Pairs): Promise<Pair[]> {
+  const on: Beside = beside ?? ((work) => withAgent(bench, work));
   const random = seededRandom(count);
   const pairs: Pair[] = [];
   for (let number = 1; number <= count; number++) {
     // By chance, so that nothing that changes on the machine favours either.
     const onFirst = random.chance(0.5);
-    const first = await measure(bench, load, onFirst);
-    const second = await measure(bench, load, !onFirst);
+    const first = await measure(bench, load, onFirst ? on : undefined);
+    const second = await measure(bench, load, onFirst ? undefined : on);
     const pair = onFirst ? { off: second, on: first } : { off: first, on: second };
     pairs.push(pair);
-    const { off, on } = pair;
+    const { off } = pair;
     process.stdout.write(
-      `${name} ${number}: nginx ${off.nginxUsPerRequest.toFixed(2)} → ${on.nginxUsPerRequest.toFixed(2)} µs ` +
-        `(${(on.nginxUsPerRequest / off.nginxUsPerRequest).toFixed(3)}${isDisturbed(pair) ? ', disturbed' : ''}), ` +
-        `${off.perSecond.toFixed(0)} → ${on.perSecond.toFixed(0)} requests/s, ` +
-        `agent ${on.agent?.usPerExchange.toFixed(2)} µs per exchange\n`,
+      `${name} ${number}: nginx ${off.nginxUsPerRequest.toFixed(2)} → ${pair.on.nginxUsPerRequest.toFixed(2)} µs ` +
+        `(${(pair.on.nginxUsPerRequest / off.nginxUsPerRequest).toFixed(3)}${isDisturbed(pair) ? ', disturbed' : ''}), ` +
+        `${off.perSecond.toFixed(0)} → ${pair.on.perSecond.toFixed(0)} requests/s` +
+        `${pair.on.agent ? `, agent ${pair.on.agent.usPerExchange.toFixed(2)} µs per exchange` : ''}\n`,
     );
   }
   return pairs;
 }
 
-async function measure(bench: Bench, load: Load, on: boolean): Promise<Round> {
+/** What the agent took of its core, at the median. */
+function partOfCore(pairs: readonly Pair[]): number {
+  const parts = pairs.map(({ on }) => ((on.agent?.usPerExchange ?? 0) * on.perSecond) / 1e6);
+  return Math.min(0.9, spreadOf(parts).median);
+}
+
+async function measure(bench: Bench, load: Load, on: Beside | undefined): Promise<Round> {
   const [nginxPid = bench.nginx.pid] = bench.nginx.workerPids();
   const round = { load, seconds: Number(values.seconds), nginxPid, nginxCore: NGINX_CORE };
   await rest();
   if (!on) return measureRound({ ...round, agent: null });
-  return withAgent(bench, (agent) => measureRound({ ...round, agent }));
+  return on((agent) => measureRound({ ...round, agent }));
 }
 
 async function measureAll(bench: Bench): Promise<Completeness> {

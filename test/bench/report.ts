@@ -14,6 +14,8 @@ export interface Pair {
 export interface Results {
   /** At the same rate with and without the agent. */
   fixed: readonly Pair[];
+  /** At the same rate with and without a process that only takes as much of the other core as the agent did. */
+  control: { pairs: readonly Pair[]; part: number };
   full: readonly Pair[];
   program: ProgramCost;
   completeness: Completeness;
@@ -30,7 +32,7 @@ export function isDisturbed({ off, on }: Pair): boolean {
 }
 
 export function renderReport(results: Results): string {
-  const { fixed, full, program, completeness, inspection, machine } = results;
+  const { fixed, control, full, program, completeness, inspection, machine } = results;
   return `# Bench
 
 ${machineLine(machine)}
@@ -42,6 +44,8 @@ another process kept nginx from its core for more than ${percent(DISTURBED)} of 
 ${costTable(`${whole(completeness.wantedPerSecond)} requests per second`, fixed)}
 
 ${verdict(fixed)} ${programLine(program, fixed)}
+
+${controlLine(control, fixed)}
 
 At full load the agent takes its share of the client's core, so nginx is asked less. A request costs nginx more when it is asked
 less (compare the two columns "agent off"), and part of the ratio of this table may be that. How much was not measured.
@@ -62,6 +66,16 @@ function verdict(all: readonly Pair[]): string {
   return (
     `${pairs.length} of ${all.length} pairs count. nginx CPU per request on ÷ off: median ${spreadOf(pairs.map(nginxRatio)).median.toFixed(3)}, ` +
     `its 95 % interval ${low.toFixed(3)}–${high.toFixed(3)} (bootstrap); of all ${all.length} pairs ${spreadOf(all.map(nginxRatio)).median.toFixed(3)}.`
+  );
+}
+
+function controlLine({ pairs, part }: Results['control'], fixed: readonly Pair[]): string {
+  const ratio = (of: readonly Pair[]) => spreadOf(of.map(nginxRatio)).median;
+  const [low, high] = medianInterval(pairs.map(nginxRatio));
+  return (
+    `Control: beside a process that only takes ${percent(part)} of the other core, as the agent did, and touches nothing, nginx took ` +
+    `${ratio(pairs).toFixed(3)} times as much (95 % interval ${low.toFixed(3)}–${high.toFixed(3)}, ${pairs.length} pairs): ` +
+    `so much is this machine's, whose two processors share a core or a host. The agent's ratio over the control's: ${(ratio(fixed) / ratio(pairs)).toFixed(3)}.`
   );
 }
 
