@@ -8,19 +8,8 @@ import { systemClock } from './cluster/clock.ts';
 import { findConnection } from './cluster/connection.ts';
 import { type Flags, readFlags, usage } from './flags.ts';
 import { createLog } from './log.ts';
+import { exitCodes, Refusal } from './refusal.ts';
 import { type RunningWebhook, startWebhook } from './webhook.ts';
-
-// sysexits.h
-const exitCodes = { usage: 64, software: 70, config: 78 } as const;
-
-class Refusal extends Error {
-  readonly exitCode: number;
-
-  constructor(message: string, exitCode: number, options?: ErrorOptions) {
-    super(message, options);
-    this.exitCode = exitCode;
-  }
-}
 
 const refuse = (exitCode: number) => (cause: unknown) => {
   throw new Refusal((cause as Error).message, exitCode, { cause });

@@ -1,6 +1,6 @@
 import test from 'ava';
+import { Refusal } from '../refusal.ts';
 import { readCommand } from './flags.ts';
-import { Refusal } from './refusal.ts';
 
 test('what is left out is as podmirror comes', (t) => {
   t.deepEqual(readCommand(['explain', 'shop/web']), {

@@ -5,7 +5,7 @@ import { isQualifiedName } from '../intent/filter-schema.ts';
 import { defaultSettings, type Settings } from '../intent/model.ts';
 import { nearest } from '../intent/near-miss.ts';
 import { show } from '../intent/show.ts';
-import { exitCodes, Refusal } from './refusal.ts';
+import { exitCodes, Refusal } from '../refusal.ts';
 
 export const usage = `usage: podmirror explain <namespace>/<pod> | <namespace>  [options]
        podmirror check <filters.yaml> [--against cluster|<dump>]  [options]

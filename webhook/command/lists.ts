@@ -4,7 +4,7 @@ import { isGone, isStatus } from '../cluster/api-error.ts';
 import { FILTERS_NAME } from '../cluster/filters.ts';
 import { decodeIntent, shardName } from '../intent/document.ts';
 import type { Settings } from '../intent/model.ts';
-import { exitCodes, Refusal } from './refusal.ts';
+import { exitCodes, Refusal } from '../refusal.ts';
 import type { ClusterObjects } from './view.ts';
 
 export type ReadApi = Pick<Api, 'get' | 'list'>;

@@ -5,8 +5,8 @@ import { createApi } from '../cluster/api.ts';
 import { systemClock } from '../cluster/clock.ts';
 import { findConnection } from '../cluster/connection.ts';
 import { escapeInvisible } from '../intent/show.ts';
+import { exitCodes, Refusal } from '../refusal.ts';
 import { kubeconfigFile } from './kubeconfig.ts';
-import { exitCodes, Refusal } from './refusal.ts';
 import { type CommandDeps, runCommand } from './run.ts';
 
 const deps: CommandDeps = {

@@ -12,7 +12,7 @@ import {
 import { metaOf } from '../intent/class.ts';
 import { encodeIntent, shardName } from '../intent/document.ts';
 import { filtersOf, settings } from '../intent/fake/facts.ts';
-import { Refusal } from './refusal.ts';
+import { Refusal } from '../refusal.ts';
 import { runCommand } from './run.ts';
 
 const own = '/api/v1/namespaces/podmirror/configmaps';

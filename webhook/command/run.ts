@@ -7,10 +7,10 @@ import { explainNamespace } from '../explain/namespace.ts';
 import { explainPod } from '../explain/pod.ts';
 import { renderExplanation } from '../explain/render.ts';
 import { show } from '../intent/show.ts';
+import { exitCodes, Refusal } from '../refusal.ts';
 import { readDump } from './dump.ts';
 import { type Command, type Flags, readCommand, usage } from './flags.ts';
 import { type ReadApi, readCluster, readNamespace } from './lists.ts';
-import { exitCodes, Refusal } from './refusal.ts';
 import { viewOf } from './view.ts';
 
 export interface CommandDeps {

@@ -1,4 +1,4 @@
-// Why a command ends without an answer: one message for a person and an exit code of sysexits.h.
+// Why a process of ours ends without doing its work: one message for a person and an exit code of sysexits.h.
 export const exitCodes = {
   /** EX_USAGE: the command line. */
   usage: 64,
@@ -6,7 +6,7 @@ export const exitCodes = {
   unavailable: 69,
   /** EX_SOFTWARE: our bug. */
   software: 70,
-  /** EX_CONFIG: kubeconfig, files. */
+  /** EX_CONFIG: kubeconfig, certificates, ports, files. Starting again does not help. */
   config: 78,
 } as const;
 
