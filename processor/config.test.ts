@@ -28,6 +28,12 @@ test('all mistakes are told at once, each with what to write', (t) => {
   t.snapshot(error.message);
 });
 
+test('the API has a token, or a file for one', (t) => {
+  const without = good.replace('token: 0123456789abcdef', '');
+  t.throws(() => readConfig(without, {}), { message: /^api: no token\. Write token: or tokenFile:$/m });
+  t.is(readConfig(without, { PODMIRROR_PROCESSOR_API_TOKEN_FILE: 'e' }).api.tokenFile, 'e');
+});
+
 test('a file that is no block of keys is refused', (t) => {
   t.throws(() => readConfig('- a', {}), { message: /not a block of keys/ });
   t.throws(() => readConfig('a: [', {}), { message: /line 1: no YAML \(\w+\)\. Mend/ });

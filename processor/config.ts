@@ -25,11 +25,14 @@ const schema = z.strictObject({
     maxBatchBytes: amount(8 * mib, 1024),
     maxBacklogBytes: amount(256 * mib, 1024),
   }),
-  api: z.strictObject({
-    host,
-    port: port(8080),
-    token: z.string().min(16),
-  }),
+  api: z
+    .strictObject({
+      host,
+      port: port(8080),
+      token: z.string().min(16).optional(),
+      tokenFile: file.optional(),
+    })
+    .refine(({ token, tokenFile }) => token !== undefined || tokenFile !== undefined, 'no token'),
   ops: z.strictObject({ host, port: port(11227) }).prefault({}),
   store: z.strictObject({
     file,
@@ -69,10 +72,12 @@ export const remedies: Readonly<Record<string, string>> = {
     'Write how often to look at the certificate files in milliseconds, such as 10000',
   'ingest.maxBatchBytes': 'Write a number of bytes from 1024, such as 8388608 (8 MiB)',
   'ingest.maxBacklogBytes': 'Write a number of bytes from 1024, such as 268435456 (256 MiB)',
-  api: 'Write token:',
+  api: 'Write token: or tokenFile:',
   'api.host': 'Write an address to listen on, such as 127.0.0.1',
   'api.port': 'Write a port, such as 8080',
   'api.token': 'Write 16 characters or more, such as the output of: openssl rand -hex 24',
+  'api.tokenFile':
+    'Write a file with the token, such as /var/lib/podmirror/token; it is made when it is not there',
   ops: 'Write host: and port:, or leave it out',
   'ops.host': 'Write an address to listen on, such as 127.0.0.1',
   'ops.port': 'Write a port, such as 11227',
@@ -166,5 +171,6 @@ function whatIsWrong(issue: z.core.$ZodIssue): string {
   if (issue.code === 'too_small')
     return `it is less than ${issue.minimum}${issue.origin === 'string' ? ' characters' : ''}`;
   if (issue.code === 'too_big') return `it is more than ${issue.maximum}`;
+  if (issue.code === 'custom') return issue.message;
   return 'it does not fit';
 }

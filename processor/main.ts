@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { parseArgs } from 'node:util';
 import { watchCertificates } from '../certs/source.ts';
 import { createApi } from './api/app.ts';
+import { readTokenFile } from './api/token-file.ts';
 import { type Config, readConfig } from './config.ts';
 import { createIngest } from './ingest/app.ts';
 import { createIngestServer, useCertificates } from './ingest/server.ts';
@@ -66,6 +67,7 @@ async function start(config: Config): Promise<void> {
   const onInternal = (error: Error) => void log.error(`answer a request: ${error.stack ?? error.message}`);
   let stopping = false;
 
+  const token = api.token ?? readTokenFile(String(api.tokenFile), log);
   const store = openSqlite(config.store.file);
   const health = watchStore({
     store,
@@ -135,7 +137,7 @@ async function start(config: Config): Promise<void> {
     onInternal,
   });
   const ingestServer = createIngestServer(ingestApp, certificates.current(), warnSeldom);
-  const apiServer = createServer(createApi({ store, stats: store.stats, token: api.token, onInternal }));
+  const apiServer = createServer(createApi({ store, stats: store.stats, token, onInternal }));
   const inTheWay = () => [
     ...(stopping ? ['it is stopping'] : []),
     ...(health.trouble() === undefined ? [] : [String(health.trouble())]),
