@@ -54,6 +54,10 @@ bench: build kube ## Cost for nginx, for the agent, for the API server; complete
 	@node test/bench/bench.ts
 	@node test/bench/webhook.ts
 
+.PHONY: manifests
+manifests: $(STATE)/npm ## Write manifests/base from the chart
+	@node test/manifests/write-base.ts
+
 .PHONY: format
 format: build ## Let biome and rustfmt lay out the code
 	@biome check --write . && cargo fmt
