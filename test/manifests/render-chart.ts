@@ -1,33 +1,23 @@
-/** The chart through the real helm. */
-import { execFile } from 'node:child_process';
-import { tmpdir } from 'node:os';
+/** What the chart becomes. */
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-
-export interface RenderOptions {
-  helm: string;
-  /** Further arguments: `--values`, `--set`, `--api-versions`. */
-  args?: readonly string[];
-  release?: { name: string; namespace: string };
-}
+import { helmProgram } from './helm.ts';
+import { runHelm } from './run-helm.ts';
 
 export const CHART = join(import.meta.dirname, '..', '..', 'manifests', 'chart');
 
-const maxBuffer = 16 * 1024 * 1024;
+/** A file of values for tests. */
+export const valuesFile = (name: 'vendor' | 'all'): string =>
+  join(import.meta.dirname, 'values', `${name}.yaml`);
 
-/** What `helm template` prints. Rejects with what it says when values or templates are wrong. */
-export async function renderChart({
-  helm,
-  args = [],
-  release = { name: 'podmirror', namespace: 'podmirror' },
-}: RenderOptions): Promise<string> {
-  const run = promisify(execFile);
-  // Nothing of the user's own settings.
-  const env = { PATH: process.env.PATH, HOME: tmpdir(), HELM_CONFIG_HOME: join(tmpdir(), 'podmirror-helm') };
-  const { name, namespace } = release;
-  const { stdout } = await run(helm, ['template', name, CHART, '--namespace', namespace, ...args], {
-    env,
-    maxBuffer,
-  });
+/** What `helm template` prints. `args`: further ones, such as `--set`. Rejects with what helm says. */
+export async function renderChart(args: readonly string[] = []): Promise<string> {
+  const { code, stdout, stderr } = await runHelm(helmProgram(), [
+    'template',
+    'podmirror',
+    CHART,
+    '--namespace=podmirror',
+    ...args,
+  ]);
+  if (code !== 0) throw new Error(stderr.trim());
   return stdout;
 }

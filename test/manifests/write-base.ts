@@ -2,11 +2,10 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BASE, baseFiles, generated } from './base-files.ts';
-import { helmProgram } from './helm.ts';
 import { renderChart } from './render-chart.ts';
 
+const files = baseFiles(await renderChart(['--no-hooks']));
 for (const path of generated()) rmSync(join(BASE, path));
-const files = baseFiles(await renderChart({ helm: helmProgram() }));
 for (const [path, text] of files) {
   mkdirSync(dirname(join(BASE, path)), { recursive: true });
   writeFileSync(join(BASE, path), text);

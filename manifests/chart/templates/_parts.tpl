@@ -62,6 +62,8 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- $connector := $root.Values.config.connector.certificate -}}
 {{- if and (eq $unit "processor") $connector.enabled $connector.existingSecret.enabled -}}
 {{- required "config.connector.certificate.existingSecret.name: it is missing. Write the name of a Secret with ca.crt, tls.crt and tls.key" $connector.existingSecret.name -}}
+{{- else if and (eq $unit "processor") $connector.enabled (or $connector.customSecret.enabled $connector.certManager.enabled) -}}
+podmirror-processor-custom-tls
 {{- else if eq $root.Values.certificates.mode "existingSecret" -}}
 {{- required (printf "certificates.existingSecret.%s: it is missing. Write the name of a Secret with ca.crt, tls.crt and tls.key" $unit) $given -}}
 {{- else -}}

@@ -1,0 +1,105 @@
+/** The chart through the real helm, without a cluster. */
+import { readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import { parse } from 'yaml';
+import { createKubectl } from '../kube/kubectl.ts';
+import { BASE, baseFiles, generated } from '../manifests/base-files.ts';
+import { helmProgram } from '../manifests/helm.ts';
+import { objectsOf } from '../manifests/objects.ts';
+import { CHART, renderChart, valuesFile } from '../manifests/render-chart.ts';
+import { runHelm } from '../manifests/run-helm.ts';
+
+const kubectl = createKubectl({ kubeconfig: '/dev/null', home: tmpdir() });
+const kustomize = (folder: string) => kubectl(['kustomize', join(BASE, '..', folder)]);
+const podMonitors = '--api-versions=monitoring.coreos.com/v1/PodMonitor';
+
+test('helm lint finds nothing', async (t) => {
+  const { code, stdout } = await runHelm(helmProgram(), ['lint', '--strict', CHART]);
+  t.is(code, 0, stdout);
+});
+
+test('manifests/base is what the chart says by default; when not: make manifests', async (t) => {
+  const files = baseFiles(await renderChart(['--no-hooks']));
+  t.deepEqual(generated(), [...files.keys()].sort());
+  for (const [path, text] of files) t.is(readFileSync(join(BASE, path), 'utf8'), text, path);
+});
+
+test('kustomize takes every file of manifests/base, the webhook configurations last', (t) => {
+  const { resources } = parse(readFileSync(join(BASE, 'kustomization.yaml'), 'utf8')) as {
+    resources: string[];
+  };
+  t.deepEqual(resources.filter((path) => path !== 'namespace.yaml').sort(), generated());
+  t.is(resources.at(-1), 'webhook/admission.yaml');
+});
+
+test('objects of the default values', async (t) => {
+  t.snapshot(await renderChart());
+});
+test('objects of a file for the vendor’s chart', async (t) => {
+  t.snapshot(await renderChart(['--values', valuesFile('vendor'), podMonitors]));
+});
+test('objects of every option', async (t) => {
+  t.snapshot(await renderChart(['--values', valuesFile('all'), podMonitors]));
+});
+
+const ownIssuer = 'certificates.certManager.issuerRef';
+const overlays: [string, string[]][] = [
+  ['base', []],
+  ['overlays/self-signed', ['--set=certificates.mode=selfSigned']],
+  ['overlays/persistent', ['--set=processing.persistence.enabled=true']],
+  ['overlays/monitoring', [podMonitors]],
+  [
+    'overlays/two-namespaces',
+    [
+      '--set=agent.namespace=podmirror-agent',
+      `--set=${ownIssuer}.kind=ClusterIssuer,${ownIssuer}.name=internal`,
+    ],
+  ],
+];
+for (const [folder, args] of overlays) {
+  test(`kustomize makes of ${folder} what helm makes with ${args.join(' ') || 'its defaults'}`, async (t) => {
+    const ofChart = objectsOf(await renderChart(['--no-hooks', ...args]));
+    const { 'Namespace /podmirror': namespace, ...others } = objectsOf(await kustomize(folder));
+    t.truthy(namespace);
+    t.deepEqual(Object.keys(others).sort(), Object.keys(ofChart).sort());
+    for (const [name, object] of Object.entries(others)) t.deepEqual(object, ofChart[name], name);
+  });
+}
+
+const refused: [string, string[], RegExp][] = [
+  ['a unit that does not exist', ['--set', 'agents.x=1'], /'agents' not allowed/],
+  ['a key with a typo', ['--set', 'agent.tolerationz=[]'], /at '\/agent': .*'tolerationz' not allowed/],
+  [
+    'a filter with a typo',
+    ['--set', 'config.agent.mirror.filters[0].namspace=shop'],
+    /at '\/config\/agent\/mirror\/filters\/0': .*'namspace' not allowed/,
+  ],
+  ['an empty filter', ['--set-json', 'config.agent.mirror.filters=[{}]'], /filters\/0.*minProperties/],
+  ['a text for a switch', ['--set-string', 'agent.metrics.enabled=yes'], /at '\/agent\/metrics\/enabled'/],
+  ['a mode that does not exist', ['--set', 'certificates.mode=cert-manager'], /at '\/certificates\/mode'/],
+  ['a path where no metrics are', ['--set', 'agent.metrics.path=/m'], /at '\/agent\/metrics\/path'/],
+  ['a short token', ['--set', 'processing.api.token=short'], /at '\/processing\/api\/token'/],
+  ['a port out of range', ['--set', 'processing.metrics.port=0'], /at '\/processing\/metrics\/port'/],
+  [
+    'several replicas on one volume',
+    ['--set', 'processing.persistence.enabled=true,processing.replicaCount=2'],
+    /processing\.persistence: one volume cannot serve several replicas.*\. Write replicaCount: 1/,
+  ],
+  [
+    'certificates of its own for two namespaces',
+    ['--set', 'agent.namespace=podmirror-agent'],
+    /agent\.namespace: .*\. Write a ClusterIssuer/,
+  ],
+  [
+    'an existing Secret without a name',
+    ['--set', 'certificates.mode=existingSecret'],
+    /certificates\.existingSecret\.\w+: it is missing\. Write/,
+  ],
+];
+for (const [what, args, message] of refused) {
+  test(`refused: ${what}`, async (t) => {
+    await t.throwsAsync(renderChart(args), { message });
+  });
+}
