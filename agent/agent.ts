@@ -1,6 +1,7 @@
 // The agent put together: targets in, batches out, health and account to be seen. Effects come in as arguments.
 import type { Capture, CaptureOptions } from '../bpf/index.d.ts';
 import type { CgroupTree } from './cgroups.ts';
+import type { ClusterLink } from './cluster/cluster.ts';
 import type { Config } from './config.ts';
 import { ledgerLine } from './ledger.ts';
 import type { Log } from './log.ts';
@@ -30,6 +31,7 @@ export async function startAgent({
   mount,
   deliver,
   shipper,
+  cluster,
   log,
   processMetrics = true,
 }: {
@@ -40,30 +42,40 @@ export async function startAgent({
   deliver: Deliver;
   /** Absent with --print. */
   shipper?: Shipper;
+  /** Present with `cluster:` in the configuration. */
+  cluster?: ClusterLink;
   log: Log;
   processMetrics?: boolean;
 }): Promise<RunningAgent> {
-  const targets = createTargets({ targets: config.targets, capture, tree, mount, log });
+  const inCluster = cluster?.open({ capture, tree, mount, log });
+  const targets = inCluster ?? createTargets({ targets: config.targets ?? [], capture, tree, mount, log });
   let resolved = false;
   let stopping = false;
 
-  const coverage = () => ({ ...capture.coverage(), notes: targets.status().notes });
+  const coverage = () =>
+    inCluster?.coverage(capture.coverage()) ?? { ...capture.coverage(), notes: targets.status().notes };
   const metrics = createMetrics({
     process: processMetrics,
+    cluster: inCluster !== undefined,
     read: () => ({
       ledger: capture.ledger(),
       coverage: capture.coverage(),
       attempts: shipper?.attempts(),
       openTargets: targets.status().notes.length,
+      clusterAgeMs: inCluster?.ageMs(),
     }),
   });
   const inTheWay = () => [
     ...(resolved ? [] : ['targets are being looked for']),
+    ...(inCluster?.unread() ?? []),
     ...(stopping ? ['shutting down'] : []),
     ...[shipper?.trouble()?.sentence].filter((sentence) => sentence !== undefined),
   ];
   const ops = opsPages({ metrics, ledger: () => capture.ledger(), coverage });
-  const servers = await serveAll(config, healthPages(inTheWay), ops);
+  const servers = await serveAll(config, healthPages(inTheWay), ops).catch(async (error) => {
+    await inCluster?.close();
+    throw error;
+  });
 
   const looking = await lookRepeatedly({
     mount,
@@ -78,13 +90,16 @@ export async function startAgent({
   const finish = async () => {
     stopping = true;
     looking.close();
+    // Before it says goodbye to the API server: that may take its time.
     capture.stop();
+    const left = inCluster?.close();
     const grace = setTimeout(() => giveUp.abort(), config.shutdownGraceMs);
     try {
       await done;
       log.info(ledgerLine(capture.ledger()));
     } finally {
       clearTimeout(grace);
+      await left;
       capture.close();
       for (const server of servers) server.close();
     }

@@ -3,8 +3,11 @@ import { type FSWatcher, watch } from 'node:fs';
 import { join } from 'node:path';
 
 export interface Changes {
-  /** Watches those of `cgroups` in which others are made. Call it after each look at the tree. */
-  follow(cgroups: readonly string[]): void;
+  /**
+   * Watches those of `cgroups` in which others are made. Call it after each look at the tree. True when some of them were
+   * not watched before: what was made inside between the look and now has told nobody, so look again.
+   */
+  follow(cgroups: readonly string[]): boolean;
   close(): void;
 }
 
@@ -19,7 +22,7 @@ export function watchCgroups({ mount, onChange }: { mount: string; onChange: () 
     watchers.delete(path);
   };
 
-  const add = (path: string) => {
+  const add = (path: string): boolean => {
     try {
       const watcher = watch(join(mount, path), { persistent: false }, (event) => {
         // 'change' is a write to a control file.
@@ -28,8 +31,10 @@ export function watchCgroups({ mount, onChange }: { mount: string; onChange: () 
       // The directory has gone; so says its parent too.
       watcher.on('error', () => unwatch(path));
       watchers.set(path, watcher);
+      return true;
     } catch {
       // Gone again, or no inotify watches left: the next look is the fallback.
+      return false;
     }
   };
 
@@ -37,7 +42,7 @@ export function watchCgroups({ mount, onChange }: { mount: string; onChange: () 
     follow(cgroups) {
       const wanted = new Set(parentsToBe(cgroups).slice(0, maxWatched));
       for (const path of watchers.keys()) if (!wanted.has(path)) unwatch(path);
-      for (const path of wanted) if (!watchers.has(path)) add(path);
+      return [...wanted].filter((path) => !watchers.has(path) && add(path)).length > 0;
     },
     close() {
       for (const path of [...watchers.keys()]) unwatch(path);

@@ -36,7 +36,7 @@ test('the example is in order, and what it calls defaults are the defaults', (t)
   const { targets: _, limits: none, ...defaults } = parseConfig('targets: [{unit: x}]', 'a.yaml');
   t.deepEqual(rest, defaults);
   t.deepEqual(none, {});
-  t.is(targets.length, 1);
+  t.is(targets?.length, 1);
   t.is(limits.ringBytes, 8 * 2 ** 20);
   t.is(processor?.url, 'https://127.0.0.1:8443');
 });
@@ -77,7 +77,19 @@ const mistakes: { title: string; yaml: string; message: string }[] = [
     title: 'no targets',
     yaml: 'node: web-1\n',
     message:
-      'podmirror.yaml:1: targets: it is missing. Write a list with at least one target, such as - unit: nginx.service.',
+      'podmirror.yaml:1: nothing says what to mirror. Write targets: on a single machine, or cluster: {} in a pod of a cluster.',
+  },
+  {
+    title: 'targets and a cluster',
+    yaml: `${unit}cluster: {}\n`,
+    message:
+      'podmirror.yaml:1: targets: and cluster: in one file. Write targets: on a single machine, or cluster: {} in a pod of a cluster.',
+  },
+  {
+    title: 'a cluster with nothing behind the colon',
+    yaml: 'cluster:\n',
+    message:
+      'podmirror.yaml:1: cluster: nothing follows the colon. Write {} to take node and namespace from NODE_NAME and POD_NAMESPACE.',
   },
   {
     title: 'an empty list of targets',
@@ -190,6 +202,7 @@ test('every key of the schema has a remedy, since each is offered by name', (t) 
   const every = `node: [1]\ntargets:\n  - {name: [1], cgroup: [1], unit: [1], pid: [1], containerd: [1]}
 processor: {url: [1], ca: [1], cert: [1], key: [1], serverName: [1]}
 limits: {ringBytes: [1], maxFlows: [1], maxFlowBytes: [1], maxQueueBytes: [1], maxBatchBytes: [1], maxBodyBytes: [1], responseHeaders: [[1]]}
+cluster: {node: [1], namespace: [1], events: [1]}
 listen: {health: [1], metrics: [1]}\nlog: {level: [1], style: [1]}\nresolveIntervalMs: [1]\nshutdownGraceMs: [1]\n`;
   const { message } = t.throws(() => parseConfig(every, 'a.yaml'));
   const named = message.split('\n').map((line) => line.split(': ')[1]?.replace(/\[\d+\]/g, '[]'));

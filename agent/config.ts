@@ -70,27 +70,48 @@ const address = text.regex(/^(\[[0-9a-fA-F:.%]+\]|[^\s:[\]]+):\d{1,5}$/).refine(
   return Number(value.slice(value.lastIndexOf(':') + 1)) <= 65_535;
 }, 'no such port');
 
-const schema = z.strictObject({
+const cluster = z.strictObject({
   node: text.max(253).optional(),
-  targets: z.array(target).min(1).max(4096),
-  processor: processor.optional(),
-  limits: limits.prefault({}),
-  listen: z
-    .strictObject({ health: address.default('127.0.0.1:11226'), metrics: address.default('127.0.0.1:9090') })
-    .prefault({}),
-  log: z
-    .strictObject({
-      level: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
-      style: z.enum(['text', 'json']).default('text'),
-    })
-    .prefault({}),
-  // A restarted service gets a new cgroup; this long at most its requests are missed.
-  resolveIntervalMs: z.int().min(100).max(3_600_000).default(2000),
-  shutdownGraceMs: z.int().min(0).max(600_000).default(10_000),
+  namespace: text.max(63).optional(),
+  events: z.boolean().default(true),
 });
 
+const schema = z
+  .strictObject({
+    node: text.max(253).optional(),
+    targets: z.array(target).min(1).max(4096).optional(),
+    cluster: cluster.optional(),
+    processor: processor.optional(),
+    limits: limits.prefault({}),
+    listen: z
+      .strictObject({
+        health: address.default('127.0.0.1:11226'),
+        metrics: address.default('127.0.0.1:9090'),
+      })
+      .prefault({}),
+    log: z
+      .strictObject({
+        level: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+        style: z.enum(['text', 'json']).default('text'),
+      })
+      .prefault({}),
+    // A restarted service gets a new cgroup; this long at most its requests are missed.
+    resolveIntervalMs: z.int().min(100).max(3_600_000).default(2000),
+    shutdownGraceMs: z.int().min(0).max(600_000).default(10_000),
+  })
+  .superRefine(({ targets, cluster }, context) => {
+    if ((targets === undefined) !== (cluster === undefined)) return;
+    const message =
+      targets === undefined ? 'nothing says what to mirror' : 'targets: and cluster: in one file';
+    context.addIssue({
+      code: 'custom',
+      message: `${message}. Write targets: on a single machine, or cluster: {} in a pod of a cluster`,
+    });
+  });
+
 export type Config = z.output<typeof schema>;
-export type TargetConfig = Config['targets'][number];
+export type TargetConfig = NonNullable<Config['targets']>[number];
+export type ClusterConfig = NonNullable<Config['cluster']>;
 export type ProcessorConfig = NonNullable<Config['processor']>;
 
 /**

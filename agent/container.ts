@@ -1,4 +1,4 @@
-// Which container a cgroup path belongs to, from the names that containerd, nerdctl and the kubelet give to cgroups.
+// Which container or pod a cgroup path belongs to, from the names that container runtimes and the kubelet give to cgroups.
 
 export interface Container {
   /** 64 hex digits, or the name given to `ctr run`. */
@@ -8,7 +8,8 @@ export interface Container {
   podUid?: string;
 }
 
-const scope = /^(?:cri-containerd|nerdctl|docker)-([0-9a-f]{64})\.scope$/;
+// CRI-O writes no .scope with the cgroupfs driver. Its crio-conmon-<id> is the monitor beside the container.
+const scope = /^(?:(?:cri-containerd|nerdctl|docker)-([0-9a-f]{64})\.scope|crio-([0-9a-f]{64})(?:\.scope)?)$/;
 const fullId = /^[0-9a-f]{64}$/;
 // cgroupfs: pod<uid>; systemd: kubepods-burstable-pod<uid with _>.slice
 const pod = /(?:^|-)pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32})(?:\.slice)?$/;
@@ -19,7 +20,8 @@ const notNamespace = /\.(?:slice|scope|service|mount|socket|swap)$|^kubepods$|^d
 export function containerAt(path: string): Container | undefined {
   const segments = path.split('/').slice(1);
   const last = segments.at(-1) ?? '';
-  const id = scope.exec(last)?.[1] ?? (fullId.test(last) ? last : undefined);
+  const named = scope.exec(last);
+  const id = named?.[1] ?? named?.[2] ?? (fullId.test(last) ? last : undefined);
   const [first = '', second] = segments;
   const runtimeNamespace = segments.length === 2 && !notNamespace.test(first) ? first : undefined;
 
@@ -32,6 +34,11 @@ export function containerAt(path: string): Container | undefined {
     };
   }
   return runtimeNamespace === undefined || !second ? undefined : { id: second, runtimeNamespace };
+}
+
+/** The uid of the pod whose own cgroup is at `path`, as the kubelet knows it; undefined when it is none or lies inside one. */
+export function podUidAt(path: string): string | undefined {
+  return podUidOf([path.slice(path.lastIndexOf('/') + 1)]);
 }
 
 function podUidOf(segments: readonly string[]): string | undefined {

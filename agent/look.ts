@@ -25,8 +25,8 @@ export async function lookRepeatedly({
   const lookOnce = async () => {
     const cgroups = await look();
     if (closed) return;
-    changes.follow(cgroups);
-    timer = setTimeout(again, changed ? burstMs : intervalMs);
+    const isNew = changes.follow(cgroups);
+    timer = setTimeout(again, changed || isNew ? burstMs : intervalMs);
   };
   const changes = watchCgroups({
     mount,

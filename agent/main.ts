@@ -6,7 +6,8 @@ import type * as Addon from '../bpf/index.d.ts';
 import { type CertificateSource, watchCertificates } from '../certs/source.ts';
 import { captureOptions, type RunningAgent, startAgent } from './agent.ts';
 import { cgroupTree } from './cgroups.ts';
-import { type Config, type ProcessorConfig, parseConfig } from './config.ts';
+import type { ClusterLink } from './cluster/cluster.ts';
+import { type ClusterConfig, type Config, type ProcessorConfig, parseConfig } from './config.ts';
 import { descriptorStream } from './descriptor.ts';
 import { createLog, type Log } from './log.ts';
 import { createPoster } from './post.ts';
@@ -47,11 +48,10 @@ async function main(): Promise<void> {
   const certificates = processor && !flags.print ? openCertificates(processor, log) : undefined;
   if (flags.check) {
     certificates?.close();
-    const count = config.targets.length;
-    return void process.stdout.write(
-      `${flags.config}: in order, ${count} ${count === 1 ? 'target' : 'targets'}\n`,
-    );
+    return void process.stdout.write(`${flags.config}: in order, ${whatIsMirrored(config)}\n`);
   }
+  const cluster = config.cluster && (await openCluster(config.cluster));
+  if (cluster) config.node ??= cluster.node;
 
   const addon = await loadAddon();
   const { capture, mount } = openCapture(addon, config);
@@ -60,12 +60,18 @@ async function main(): Promise<void> {
   const sink =
     processor && certificates ? shipTo(processor, certificates, log) : { deliver: await print(log, stop) };
 
-  state.agent = await startAgent({ config, capture, mount, tree: cgroupTree({ mount }), log, ...sink }).catch(
-    (error) => {
-      capture.close();
-      throw new Refusal((error as Error).message, exitCodes.config, { cause: error });
-    },
-  );
+  state.agent = await startAgent({
+    config,
+    capture,
+    mount,
+    tree: cgroupTree({ mount }),
+    log,
+    ...sink,
+    ...(cluster && { cluster: cluster.link }),
+  }).catch((error) => {
+    capture.close();
+    throw new Refusal((error as Error).message, exitCodes.config, { cause: error });
+  });
   process.on('SIGTERM', stop).on('SIGINT', stop);
   log.info(
     `podmirror agent ${version()} runs; health on ${config.listen.health}, metrics on ${config.listen.metrics}`,
@@ -101,6 +107,43 @@ function readConfig(file: string): Config {
         : `read ${file}: ${message}. Write the path of podmirror.yaml after --config`;
     throw new Refusal(why, exitCodes.config, { cause });
   }
+}
+
+function whatIsMirrored({ targets }: Config): string {
+  if (!targets) return 'what the cluster asks for';
+  return `${targets.length} ${targets.length === 1 ? 'target' : 'targets'}`;
+}
+
+/** Our pod's ServiceAccount, and which node this is. */
+async function openCluster({
+  node = process.env.NODE_NAME,
+  namespace = process.env.POD_NAMESPACE,
+}: ClusterConfig): Promise<{ node: string; link: ClusterLink }> {
+  const unset = (key: string, variable: string, field: string) =>
+    new Refusal(
+      `cluster.${key}: not known. Set ${variable} from the field ${field} in the DaemonSet, or write it in the configuration`,
+      exitCodes.config,
+    );
+  if (!node) throw unset('node', 'NODE_NAME', 'spec.nodeName');
+  // Only a cluster pays for these.
+  const [{ inClusterConnection }, { createApi }, { systemClock }, { clusterLink }] = await Promise.all([
+    import('../webhook/cluster/connection.ts'),
+    import('../webhook/cluster/api.ts'),
+    import('../webhook/cluster/clock.ts'),
+    import('./cluster/cluster.ts'),
+  ]);
+  const clock = systemClock;
+  const connection = await inClusterConnection({ env: process.env, clock }).catch((cause: Error) => {
+    throw new Refusal(
+      `cluster: ${cause.message}. Give the pod its ServiceAccount's token (automountServiceAccountToken)`,
+      exitCodes.config,
+      { cause },
+    );
+  });
+  const ownNamespace = namespace || connection.namespace;
+  if (!ownNamespace) throw unset('namespace', 'POD_NAMESPACE', 'metadata.namespace');
+  const api = createApi({ connection, fieldManager: 'podmirror-agent', userAgent: 'podmirror-agent' });
+  return { node, link: clusterLink({ api, node, ownNamespace }) };
 }
 
 function openCertificates({ ca, cert, key }: ProcessorConfig, log: Log): CertificateSource {

@@ -9,13 +9,23 @@ export interface Facts {
   attempts: { taken: number; refused: number; failed: number } | undefined;
   /** Targets of the configuration that select nothing, or were refused. */
   openTargets: number;
+  /** Since the API server was heard; undefined without a cluster. */
+  clusterAgeMs?: number | undefined;
 }
 
 type Labels = Record<string, string>;
 type Sample = [labels: Labels, value: number];
 
-/** `process`: also CPU, memory and event loop of this process (off in tests: they keep a timer). */
-export function createMetrics({ read, process }: { read: () => Facts; process: boolean }): Registry {
+/** `cluster`: there is one. `process`: also CPU, memory and event loop of this process (off in tests: they keep a timer). */
+export function createMetrics({
+  read,
+  process,
+  cluster = false,
+}: {
+  read: () => Facts;
+  process: boolean;
+  cluster?: boolean;
+}): Registry {
   const registry = new Registry();
   const registers = [registry];
   if (process) collectDefaultMetrics({ register: registry });
@@ -117,6 +127,13 @@ export function createMetrics({ read, process }: { read: () => Facts; process: b
       lastExchangeAtMs === null ? [] : [[{ cgroup, name: identity.name }, lastExchangeAtMs / 1000]],
     ),
   );
+  if (cluster)
+    gauge(
+      'cluster_age_seconds',
+      'How old is what is known of the cluster: time since the API server was heard, bookmarks come once a minute',
+      [],
+      ({ clusterAgeMs }) => (clusterAgeMs === undefined ? [] : [[{}, clusterAgeMs / 1000]]),
+    );
   counter(
     'deliveries',
     'Attempts to deliver a batch, by what came of them',

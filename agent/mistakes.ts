@@ -30,6 +30,11 @@ function renderMistake({ file, line, where, what }: Mistake): string {
 /** What to write at each place; the keys are also what a misspelt key is compared with. */
 export const remedies: Record<string, string> = {
   '': 'Write keys at the left margin: targets:, processor:',
+  cluster: 'Write {} to take node and namespace from NODE_NAME and POD_NAMESPACE',
+  'cluster.node':
+    'Write the name of this node as `kubectl get nodes` shows it, or leave it out and set NODE_NAME',
+  'cluster.namespace': 'Write the namespace that podmirror runs in, or leave it out and set POD_NAMESPACE',
+  'cluster.events': 'Write true or false',
   node: "Write this machine's name, such as web-1, or leave it out",
   targets: 'Write a list with at least one target, such as - unit: nginx.service',
   'targets[]': 'Write exactly one of cgroup:, unit:, pid:, containerd:',

@@ -8,9 +8,18 @@ export function grantedContainers(
   pod: Pick<PodFacts, 'containers' | 'ephemeralContainers'>,
   nodeName: string,
 ): string[] {
-  const here = grants.filter((grant) => anyMatches(grant.nodes, nodeName));
+  const here = grantsOnNode(grants, nodeName);
   const names = new Set([...pod.containers, ...pod.ephemeralContainers]);
-  return [...names].filter((name) => here.some((grant) => anyMatches(grant.containers, name)));
+  return [...names].filter((name) => grantFor(here, name) !== undefined);
+}
+
+export function grantsOnNode(grants: Grant[], nodeName: string): Grant[] {
+  return grants.filter((grant) => anyMatches(grant.nodes, nodeName));
+}
+
+/** The first that names this container. */
+export function grantFor(grants: Grant[], container: string): Grant | undefined {
+  return grants.find((grant) => anyMatches(grant.containers, container));
 }
 
 function anyMatches(patterns: string[], text: string): boolean {

@@ -1,0 +1,36 @@
+// Where the cgroups of pods are: searched for by the pod's uid, since kubelets put them below folders of their own choice.
+import { containerAt, podUidAt } from '../container.ts';
+
+export interface PodCgroup {
+  /** Below the cgroup2 mount, beginning with /. */
+  path: string;
+  inode: number;
+  /** Right below it, in the order of their paths. */
+  containers: ContainerCgroup[];
+}
+
+export interface ContainerCgroup {
+  path: string;
+  inode: number;
+  /** 64 hex digits. The pod's sandbox (pause) has one too. */
+  id: string;
+}
+
+/** By the uid in the name of the pod's cgroup. `cgroups`: path below the mount → inode. */
+export function podCgroupsOf(cgroups: ReadonlyMap<string, number>): Map<string, PodCgroup> {
+  const pods = new Map<string, PodCgroup>();
+  const byPath = new Map<string, PodCgroup>();
+  for (const [path, inode] of cgroups) {
+    const uid = podUidAt(path);
+    if (uid === undefined || pods.has(uid)) continue;
+    const pod = { path, inode, containers: [] };
+    pods.set(uid, pod);
+    byPath.set(path, pod);
+  }
+  for (const [path, inode] of cgroups) {
+    const pod = byPath.get(path.slice(0, path.lastIndexOf('/')));
+    const container = pod && containerAt(path);
+    if (container) pod.containers.push({ path, inode, id: container.id });
+  }
+  return pods;
+}
