@@ -36,6 +36,12 @@ export interface Target {
   /** Absolute path of a cgroup2 directory. */
   cgroup: string;
   identity: Identity;
+  /**
+   * For the cgroup of a pod: what lies right below is told apart. The exchanges of a child that is selected are its; those
+   * of one that is not (yet) wait up to ten seconds and 4 MiB for that, and are dropped as `unattributed` otherwise. A child
+   * that is selected goes on with connections that began before. `identity` is shown, never put on an exchange.
+   */
+  perChild?: boolean;
 }
 
 /** One encoded `podmirror.v1.ExchangeBatch`. Say with `settle` what became of it. */
@@ -115,9 +121,11 @@ export type CaptureErrorCode =
 export class Capture {
   /** Loads the BPF programs once. Throws an Error with a `code` of CaptureErrorCode. */
   constructor(options?: CaptureOptions);
-  /** Begins to capture a cgroup and all below it; again for the same cgroup, replaces its identity. */
+  /** Begins to capture a cgroup and all below it; again for the same cgroup, replaces its identity. Ends its exclusion. */
   select(target: Target): void;
-  /** Stops at once, open connections too. False when it was not selected. */
+  /** Nothing of this cgroup leaves the kernel, though one around it is selected; until it is selected or released. */
+  exclude(cgroup: string): void;
+  /** Stops at once, open connections too; with `perChild`, for all below. False when it was not selected. */
   release(cgroup: string): boolean;
   /** The next batch, or null after `maxWaitMs` or once closed and empty. One call at a time. */
   nextBatch(maxWaitMs: number): Promise<Batch | null>;

@@ -4,6 +4,7 @@ import type { Batch, Capture, Coverage, Identity, Ledger, Target } from '../../b
 export interface FakeCapture extends Capture {
   push(batch: Batch): void;
   readonly selected: Map<string, Identity>;
+  readonly excluded: Set<string>;
   readonly settled: Map<string, 'delivered' | { dropped: string }>;
 }
 
@@ -15,6 +16,7 @@ export function fakeCapture({
   const queue: Batch[] = [];
   const unsettled = new Map<string, Batch>();
   const selected = new Map<string, Identity>();
+  const excluded = new Set<string>();
   const settled: FakeCapture['settled'] = new Map();
   const exchanges: Ledger['exchanges'] = {
     captured: 0,
@@ -28,6 +30,7 @@ export function fakeCapture({
 
   return {
     selected,
+    excluded,
     settled,
     push(batch) {
       queue.push(batch);
@@ -39,8 +42,13 @@ export function fakeCapture({
       const error = refuse(target);
       if (error) throw error;
       selected.set(target.cgroup, target.identity);
+      excluded.delete(target.cgroup);
     },
-    release: (cgroup) => selected.delete(cgroup),
+    exclude(cgroup) {
+      excluded.add(cgroup);
+      selected.delete(cgroup);
+    },
+    release: (cgroup) => excluded.delete(cgroup) || selected.delete(cgroup),
     async nextBatch(maxWaitMs) {
       if (queue.length === 0 && !stopped) {
         await new Promise<void>((resolve) => {

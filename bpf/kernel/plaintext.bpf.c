@@ -1032,18 +1032,27 @@ static __always_inline void count_rest(const struct flow *flow, const struct spa
 	count(reason, span->len);
 }
 
-/* The selected cgroup that this socket's cgroup is or lies in, the innermost; 0: none (any more). */
-static __always_inline __u64 find_target(struct __sk_buff *skb, __u64 cgroup)
+/*
+ * The selected cgroup that this socket's cgroup is or lies in, the innermost, or the child of one that tells its children
+ * apart; 0: none (any more), or an excluded one. `since`: `generation` when its capture began.
+ */
+static __always_inline __u64 find_target(struct __sk_buff *skb, __u64 cgroup, __u32 *since)
 {
-	if (bpf_map_lookup_elem(&targets, &cgroup))
-		return cgroup;
-	for (int level = MAX_CGROUP_DEPTH; level > 0; level--) {
-		__u64 ancestor = bpf_skb_ancestor_cgroup_id(skb, level);
+	struct target *target = bpf_map_lookup_elem(&targets, &cgroup);
+	__u64 found = cgroup, child = cgroup;
 
-		if (ancestor && bpf_map_lookup_elem(&targets, &ancestor))
-			return ancestor;
+	for (int level = MAX_CGROUP_DEPTH; level > 0 && !target; level--) {
+		found = bpf_skb_ancestor_cgroup_id(skb, level);
+		if (!found)
+			continue;
+		target = bpf_map_lookup_elem(&targets, &found);
+		if (!target)
+			child = found;
 	}
-	return 0;
+	if (!target || target->kind == TK_EXCLUDED)
+		return 0;
+	*since = target->since;
+	return target->kind == TK_PER_CHILD ? child : found;
 }
 
 /* 2^57 ns are four years of uptime; two processors may open a flow in the same nanosecond. */
@@ -1057,8 +1066,9 @@ static __always_inline struct flow *open_flow(struct __sk_buff *skb, const struc
 					      const struct span *span, int out)
 {
 	struct flow flow = {};
+	__u32 since;
 
-	flow.target = find_target(skb, key->cgroup);
+	flow.target = find_target(skb, key->cgroup, &since);
 	if (!flow.target)
 		return 0;
 	flow.generation = generation;
@@ -1091,11 +1101,10 @@ static __always_inline struct flow *open_flow(struct __sk_buff *skb, const struc
 /* Targets changed: the flow may belong to another one, or may have gone unseen for a while. */
 static __noinline int retarget(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow)
 {
-	struct target *target;
+	__u32 since = 0;
 
-	flow->target = find_target(skb, key->cgroup);
-	target = bpf_map_lookup_elem(&targets, &flow->target);
-	if (target && target->since > flow->generation) {
+	flow->target = find_target(skb, key->cgroup, &since);
+	if (since > flow->generation) {
 		flow->id = new_flow_id();
 		flow->in_isn = 0;
 		flow->out_isn = 0;
@@ -1117,6 +1126,7 @@ static __always_inline int segment(struct __sk_buff *skb, struct flow_key *key, 
 {
 	__u8 tcp_flags = span->tcp_flags;
 	struct flow *flow;
+	__u32 since;
 
 	key->cgroup = bpf_skb_cgroup_id(skb);
 	flow = bpf_map_lookup_elem(&flows, key);
@@ -1150,10 +1160,12 @@ static __always_inline int segment(struct __sk_buff *skb, struct flow_key *key, 
 		retarget(skb, key, flow);
 	}
 	if (!flow) {
-		count(find_target(skb, key->cgroup) ? N_L_FLOWS : N_E_RELEASED, span->len);
+		count(find_target(skb, key->cgroup, &since) ? N_L_FLOWS : N_E_RELEASED, span->len);
 		return 1;
 	}
 	if (!flow->target) {
+		/* When somebody selects it again, it is a connection that was joined late. */
+		bpf_map_delete_elem(&flows, key);
 		count(N_E_RELEASED, span->len);
 		return 1;
 	}

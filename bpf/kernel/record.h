@@ -20,7 +20,7 @@ enum {
 struct record {
 	__u64 flow_id;
 	__u64 ktime_ns;          /* CLOCK_MONOTONIC; out: when TCP sends it */
-	__u64 target;            /* cgroup id of the selected cgroup */
+	__u64 target;            /* cgroup id of the selected cgroup, or of a child of one (TK_PER_CHILD) */
 	__u8 remote[16];         /* client's address; IPv4 in the first four bytes */
 	__u8 local[16];
 	__u16 remote_port;       /* host order */
@@ -103,10 +103,21 @@ enum conn_class {
 	CONN_CLASSES = 8,
 };
 
+/* target.kind */
+enum target_kind {
+	TK_WHOLE,                /* with all that is below */
+	TK_PER_CHILD,            /* records carry the id of the child right below: user space tells them apart */
+	TK_EXCLUDED,             /* nobody reads it, whatever lies around it */
+};
+
 /* Value of the map `targets`; key: cgroup id. */
 struct target {
 	__u64 since;             /* `generation` when its capture began */
+	__u32 kind;
+	__u32 pad0;
 	__u64 connections[CONN_CLASSES];
 };
+
+_Static_assert(sizeof(struct target) == 80, "src/kernel.rs writes this layout");
 
 #endif

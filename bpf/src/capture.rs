@@ -1,7 +1,7 @@
 //! The owner thread: the BPF object, its links, the ring, and all that is known of connections live and die on it.
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -9,9 +9,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::cgroup;
 use crate::counters::Counters;
 use crate::error::{CaptureError, Code};
-use crate::flow::Limits;
+use crate::flow::{Limits, Wish};
 use crate::flows::{Flows, discard_released};
-use crate::kernel::{Kernel, Rings, Storage};
+use crate::hold::Hold;
+use crate::kernel::{Kernel, Kind, Rings, Storage};
 use crate::ledger::{Discard, Drop, Ledger};
 use crate::queue::{Encoded, Queue};
 use crate::record::Record;
@@ -50,7 +51,7 @@ pub enum Outcome {
 }
 
 pub enum Command {
-    Select(PathBuf, Identity, Reply<()>),
+    Select(PathBuf, Kind, Identity, Reply<()>),
     Release(PathBuf, Reply<bool>),
     Next { deadline: Instant, deliver: Deliver },
     Settle(String, Outcome, Reply<bool>),
@@ -94,18 +95,26 @@ pub struct TargetCoverage {
 
 struct Target {
     path: PathBuf,
+    kind: Kind,
+    /// The kernel's `generation` from which on it was followed.
+    since: u32,
     identity: Arc<Identity>,
     selected_at: SystemTime,
     last_exchange_at: Option<SystemTime>,
     exchanges: u64,
+    /// Of children that nobody named in time.
+    unattributed: u64,
 }
 
 /// All that the drained records touch.
 struct State {
     flows: Flows,
     queue: Queue,
+    hold: Hold,
     ledger: Ledger,
     targets: HashMap<u64, Target>,
+    /// Children that nobody has named yet, and the target that tells its children apart; None: of no target any more.
+    nameless: HashMap<u64, Option<u64>>,
     /// CLOCK_REALTIME minus CLOCK_MONOTONIC, nanoseconds.
     wall_offset_ns: u64,
     /// When the oldest queued exchange came.
@@ -121,30 +130,94 @@ impl State {
         };
         self.drained_records += 1;
         self.ledger.drained += record.payload.len() as u64;
-        if !self.targets.contains_key(&record.target) {
+        if !self.is_wanted(record.target) {
             discard_released(&record, &mut self.ledger);
             return;
         }
-        let Self { flows, queue, ledger, targets, wall_offset_ns, queued_since, .. } = self;
-        let mut finished = Finished { targets, wall_offset_ns: *wall_offset_ns, out: Vec::new() };
-        let wish = flows.push(&record, ledger, &mut |target, exchange| finished.add(target, exchange));
-        finished.enqueue(queue, ledger, queued_since);
+        let mut wish = Wish::default();
+        self.with_flows(|flows, ledger, mut done| wish = flows.push(&record, ledger, &mut done));
         kernel.controls.write(record.flow_id, &wish);
     }
 
+    /// Whether the cgroup is selected, or a child that somebody may name yet.
+    fn is_wanted(&mut self, cgroup: u64) -> bool {
+        if let Some(target) = self.targets.get(&cgroup) {
+            return target.kind != Kind::Excluded;
+        }
+        // Ids are never used again, so what was found once stays true until a target comes or goes.
+        if self.nameless.len() > MAX_NAMELESS {
+            self.nameless.clear();
+        }
+        let targets = &self.targets;
+        let parent = self.nameless.entry(cgroup).or_insert_with(|| {
+            let mut per_child = targets.iter().filter(|(_, target)| target.kind == Kind::PerChild);
+            per_child.find(|(_, target)| cgroup::has_child(&target.path, cgroup)).map(|(id, _)| *id)
+        });
+        parent.is_some()
+    }
+
     fn with_flows(&mut self, act: impl FnOnce(&mut Flows, &mut Ledger, &mut dyn FnMut(u64, Exchange))) {
-        let Self { flows, queue, ledger, targets, wall_offset_ns, queued_since, .. } = self;
-        let mut finished = Finished { targets, wall_offset_ns: *wall_offset_ns, out: Vec::new() };
+        let Self { flows, queue, hold, ledger, targets, nameless, wall_offset_ns, queued_since, .. } = self;
+        let mut finished = Finished { targets, nameless, wall_offset_ns: *wall_offset_ns, out: Vec::new() };
         act(flows, ledger, &mut |target, exchange| finished.add(target, exchange));
-        finished.enqueue(queue, ledger, queued_since);
+        for (fate, exchange) in finished.out {
+            match fate {
+                Fate::Deliver(identity) => {
+                    queue.push(exchange, identity, ledger);
+                    queued_since.get_or_insert_with(Instant::now);
+                }
+                Fate::Hold(cgroup) => hold.push(cgroup, exchange, Instant::now(), ledger),
+                Fate::Drop(why) => ledger.drop_exchange(why),
+            }
+        }
+    }
+
+    /// What waited for this cgroup to be selected.
+    fn deliver_held(&mut self, id: u64) {
+        self.nameless.remove(&id);
+        let Some(target) = self.targets.get_mut(&id) else {
+            return;
+        };
+        for exchange in self.hold.take(id) {
+            target.exchanges += 1;
+            target.last_exchange_at = Some(SystemTime::now());
+            self.queue.push(exchange, target.identity.clone(), &mut self.ledger);
+            self.queued_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    fn drop_held(&mut self, id: u64, why: Drop) {
+        let held = self.hold.take(id).len() as u64;
+        self.ledger.drop_exchanges(why, held);
+    }
+
+    fn expire_held(&mut self) {
+        self.hold.expire(Instant::now(), &mut self.ledger);
+        for child in self.hold.take_losers() {
+            if let Some(Some(parent)) = self.nameless.get(&child)
+                && let Some(target) = self.targets.get_mut(parent)
+            {
+                target.unattributed += 1;
+            }
+        }
     }
 }
+
+/// Children of targets that tell theirs apart: a node has some hundreds, and pods' sandboxes speak to nobody.
+const MAX_NAMELESS: usize = 8192;
 
 /// Exchanges that just became whole.
 struct Finished<'a> {
     targets: &'a mut HashMap<u64, Target>,
+    nameless: &'a HashMap<u64, Option<u64>>,
     wall_offset_ns: u64,
-    out: Vec<(Option<Arc<Identity>>, Exchange)>,
+    out: Vec<(Fate, Exchange)>,
+}
+
+enum Fate {
+    Deliver(Arc<Identity>),
+    Hold(u64),
+    Drop(Drop),
 }
 
 impl Finished<'_> {
@@ -152,22 +225,26 @@ impl Finished<'_> {
         if let Some(timing) = exchange.timing.as_mut() {
             timing.request_start_ns += self.wall_offset_ns;
         }
-        let identity = self.targets.get_mut(&target).map(|target| {
-            target.exchanges += 1;
-            target.last_exchange_at = Some(SystemTime::now());
-            target.identity.clone()
-        });
-        self.out.push((identity, exchange));
+        let fate = self.fate(target);
+        self.out.push((fate, exchange));
     }
 
-    fn enqueue(self, queue: &mut Queue, ledger: &mut Ledger, since: &mut Option<Instant>) {
-        for (identity, exchange) in self.out {
-            match identity {
-                Some(identity) => {
-                    queue.push(exchange, identity, ledger);
-                    since.get_or_insert_with(Instant::now);
-                }
-                None => ledger.drop_exchange(Drop::Released),
+    fn fate(&mut self, cgroup: u64) -> Fate {
+        let Some(target) = self.targets.get_mut(&cgroup) else {
+            let is_child = matches!(self.nameless.get(&cgroup), Some(Some(_)));
+            return if is_child { Fate::Hold(cgroup) } else { Fate::Drop(Drop::Released) };
+        };
+        match target.kind {
+            Kind::Excluded => Fate::Drop(Drop::Excluded),
+            // A process that is in none of the children.
+            Kind::PerChild => {
+                target.unattributed += 1;
+                Fate::Drop(Drop::Unattributed)
+            }
+            Kind::Whole => {
+                target.exchanges += 1;
+                target.last_exchange_at = Some(SystemTime::now());
+                Fate::Deliver(target.identity.clone())
             }
         }
     }
@@ -197,8 +274,10 @@ pub fn run(options: &Options, commands: &Receiver<Command>, ready: &Reply<()>) -
     let state = RefCell::new(State {
         flows: Flows::new(options.max_flows, options.limits.clone()),
         queue: Queue::new(options.max_queue_bytes, options.node.clone(), options.agent_version.clone()),
+        hold: Hold::default(),
         ledger: Ledger::default(),
         targets: HashMap::new(),
+        nameless: HashMap::new(),
         wall_offset_ns: wall_offset_ns(),
         queued_since: None,
         drained_records: 0,
@@ -244,6 +323,7 @@ impl Owner<'_, '_> {
             let before = self.state.borrow().drained_records;
             more = self.drain();
             idle = if self.state.borrow().drained_records == before { idle.saturating_add(1) } else { 0 };
+            self.state.borrow_mut().expire_held();
             if last_expire.elapsed() > EXPIRE_EVERY {
                 last_expire = Instant::now();
                 self.expire();
@@ -257,7 +337,7 @@ impl Owner<'_, '_> {
     fn obey(&mut self, command: Command) {
         // A reply that nobody waits for any more is no error.
         match command {
-            Command::Select(path, identity, reply) => drop(reply.send(self.select(path, identity))),
+            Command::Select(path, kind, identity, reply) => drop(reply.send(self.select(path, kind, identity))),
             Command::Release(path, reply) => drop(reply.send(Ok(self.release(&path)))),
             Command::Next { deadline, deliver } => {
                 if let Some((_, before)) = self.waiting.replace((deadline, deliver)) {
@@ -304,7 +384,7 @@ impl Owner<'_, '_> {
         state.with_flows(|flows, ledger, mut done| flows.expire(now_ns, ledger, &mut done));
     }
 
-    fn select(&mut self, path: PathBuf, identity: Identity) -> Result<(), CaptureError> {
+    fn select(&mut self, path: PathBuf, kind: Kind, identity: Identity) -> Result<(), CaptureError> {
         if self.stopped {
             return Err(CaptureError::closed());
         }
@@ -316,53 +396,112 @@ impl Owner<'_, '_> {
             self.kernel.borrow_mut().detach(&path);
             self.forget(old);
         }
-        let mut state = self.state.borrow_mut();
-        if let Some(target) = state.targets.get_mut(&id) {
-            target.identity = Arc::new(identity);
+        let known = self.state.borrow().targets.get(&id).map(|target| target.kind);
+        if known == Some(kind) {
+            if let Some(target) = self.state.borrow_mut().targets.get_mut(&id) {
+                target.identity = Arc::new(identity);
+            }
             return Ok(());
         }
+        let since = match known {
+            None => self.followed_since(&path),
+            Some(_) => None,
+        };
         let mut kernel = self.kernel.borrow_mut();
-        kernel.add_target(id)?;
-        let paths: Vec<PathBuf> = state.targets.values().map(|t| t.path.clone()).chain([path.clone()]).collect();
-        if let Err(error) = kernel.attach(&cgroup::outermost(&paths)) {
+        let since = since.unwrap_or_else(|| kernel.now());
+        kernel.set_target(id, kind, since)?;
+        let mut wanted = self.probed();
+        if kind != Kind::Excluded {
+            wanted.push(path.clone());
+        }
+        if let Err(error) = kernel.attach(&cgroup::outermost(&wanted)) {
             kernel.remove_target(id);
             return Err(error);
         }
+        drop(kernel);
+        if kind == Kind::Excluded {
+            // As with a release: what came before is still told.
+            self.drain();
+        }
+        let mut state = self.state.borrow_mut();
         let target = Target {
             path,
+            kind,
+            since,
             identity: Arc::new(identity),
             selected_at: SystemTime::now(),
             last_exchange_at: None,
             exchanges: 0,
+            unattributed: 0,
         };
         state.targets.insert(id, target);
+        match kind {
+            Kind::Whole => state.deliver_held(id),
+            // Cgroups that were of no target may be its children.
+            Kind::PerChild => state.nameless.retain(|_, parent| parent.is_some()),
+            Kind::Excluded => {
+                state.with_flows(|flows, ledger, mut done| flows.release(id, Drop::Excluded, ledger, &mut done));
+                state.drop_held(id, Drop::Excluded);
+                state.nameless.remove(&id);
+            }
+        }
         Ok(())
     }
 
-    fn release(&mut self, path: &PathBuf) -> bool {
+    /// Since when the target right above `path` has followed what is in there, if it tells its children apart.
+    fn followed_since(&self, path: &Path) -> Option<u32> {
+        let state = self.state.borrow();
+        let parent = path.parent()?;
+        state.targets.values().find(|t| t.kind == Kind::PerChild && t.path == parent).map(|t| t.since)
+    }
+
+    /// Paths that want probes on them or above them.
+    fn probed(&self) -> Vec<PathBuf> {
+        let state = self.state.borrow();
+        state.targets.values().filter(|t| t.kind != Kind::Excluded).map(|t| t.path.clone()).collect()
+    }
+
+    fn release(&mut self, path: &Path) -> bool {
         let Some(id) = self.id_of(path) else {
             return false;
         };
-        self.kernel.borrow_mut().remove_target(id);
+        let released = self.with_children(id, path);
+        for id in &released {
+            self.kernel.borrow_mut().remove_target(*id);
+        }
         self.drain();
-        self.forget(id);
-        let paths: Vec<PathBuf> = self.state.borrow().targets.values().map(|t| t.path.clone()).collect();
+        for id in released {
+            self.forget(id);
+        }
         let mut kernel = self.kernel.borrow_mut();
-        if kernel.attach(&cgroup::outermost(&paths)).is_err() {
+        if kernel.attach(&cgroup::outermost(&self.probed())).is_err() {
             // An inner target whose cgroup vanished; its owner will release it too.
             kernel.detach(path);
         }
         true
     }
 
+    /// The target itself first, then, if it tells its children apart, those that were selected, excluded or not named yet.
+    fn with_children(&self, id: u64, path: &Path) -> Vec<u64> {
+        let state = self.state.borrow();
+        let mut all = vec![id];
+        if state.targets.get(&id).is_some_and(|target| target.kind == Kind::PerChild) {
+            all.extend(state.targets.iter().filter(|(_, t)| t.path.parent() == Some(path)).map(|(child, _)| *child));
+            all.extend(state.nameless.iter().filter(|(_, parent)| **parent == Some(id)).map(|(child, _)| *child));
+        }
+        all
+    }
+
     fn forget(&self, id: u64) {
         let mut state = self.state.borrow_mut();
-        state.with_flows(|flows, ledger, mut done| flows.release(id, ledger, &mut done));
+        state.with_flows(|flows, ledger, mut done| flows.release(id, Drop::Released, ledger, &mut done));
+        state.drop_held(id, Drop::Released);
         state.targets.remove(&id);
+        state.nameless.remove(&id);
         self.kernel.borrow_mut().remove_target(id);
     }
 
-    fn id_of(&self, path: &PathBuf) -> Option<u64> {
+    fn id_of(&self, path: &Path) -> Option<u64> {
         self.state.borrow().targets.iter().find(|(_, t)| t.path == *path).map(|(id, _)| *id)
     }
 
@@ -391,7 +530,8 @@ impl Owner<'_, '_> {
         }
         let state = self.state.borrow();
         let unsettled: u64 = self.unsettled.values().sum();
-        let in_flight = state.flows.in_flight() + state.queue.len() as u64 + unsettled;
+        let waiting = state.queue.len() as u64 + state.hold.len() as u64;
+        let in_flight = state.flows.in_flight() + waiting + unsettled;
         Ok(Account::new(&state.ledger, counters, in_flight, state.flows.held_bytes()))
     }
 
@@ -401,6 +541,7 @@ impl Owner<'_, '_> {
         let mut all: Vec<TargetCoverage> = state
             .targets
             .iter()
+            .filter(|(_, target)| target.kind == Kind::Whole || target.unattributed > 0)
             .map(|(id, target)| {
                 let connections = kernel.connections(*id);
                 TargetCoverage {
@@ -409,7 +550,11 @@ impl Owner<'_, '_> {
                     selected_at_ms: epoch_ms(target.selected_at),
                     last_exchange_at_ms: target.last_exchange_at.map(epoch_ms),
                     exchanges: target.exchanges,
-                    notes: notes(&connections, target.exchanges),
+                    notes: if target.kind == Kind::Whole {
+                        notes(&connections, target.exchanges)
+                    } else {
+                        vec![format!("{} exchanges are dropped: nobody named the container in time", target.unattributed)]
+                    },
                     connections,
                 }
             })
@@ -450,6 +595,8 @@ impl Owner<'_, '_> {
         while self.drain() {}
         let mut state = self.state.borrow_mut();
         state.with_flows(|flows, ledger, mut done| flows.close(ledger, &mut done));
+        let State { hold, ledger, .. } = &mut *state;
+        hold.give_up(ledger);
     }
 
     fn close(&mut self) -> Account {

@@ -2,7 +2,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::{CaptureError, Code};
@@ -44,6 +44,15 @@ pub fn open(path: &Path) -> Result<(File, u64), CaptureError> {
     }
     let id = file.metadata().map_err(|e| missing(e.to_string()))?.ino();
     Ok((file, id))
+}
+
+/// Whether a cgroup with this id lies right below `path`. False when that cannot be read any more.
+pub fn has_child(path: &Path, id: u64) -> bool {
+    let Ok(entries) = fs::read_dir(path) else {
+        return false;
+    };
+    // In kernfs the inode of a directory entry is that of the directory.
+    entries.flatten().any(|entry| entry.ino() == id)
 }
 
 /// The paths that have no other one above them: packets of the ones inside pass these too,

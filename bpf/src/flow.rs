@@ -128,7 +128,10 @@ impl Flow {
 
     /// Ends the connection in the ledger: answered requests are given out, others dropped for `why`.
     pub fn finish(&mut self, why: Drop, ledger: &mut Ledger, done: &mut impl FnMut(wire::Exchange)) {
-        let discard = if why == Drop::Released { Discard::Released } else { Discard::FlowClosed };
+        let discard = match why {
+            Drop::Released | Drop::Excluded => Discard::Released,
+            _ => Discard::FlowClosed,
+        };
         self.inbound.finish(discard, ledger);
         for pending in self.requests.finish(why, ledger) {
             done(self.exchange(pending));

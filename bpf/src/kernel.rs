@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
@@ -36,6 +36,18 @@ use skel::{PlaintextSkel, PlaintextSkelBuilder};
 /// Classes of connections, `enum conn_class` of kernel/record.h.
 pub const CONNECTION_CLASSES: [&str; 7] = ["http1", "http2", "tls", "proxy", "other", "client_side", "joined_late"];
 const CLASS_SLOTS: usize = 8;
+
+/// What of a target is captured, `enum target_kind` of kernel/record.h.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Kind {
+    /// With all that is below it.
+    Whole,
+    /// Records carry the id of the child right below it.
+    PerChild,
+    /// Nothing, whatever lies around it.
+    Excluded,
+}
 
 /// What loading cgroup_skb programs and reading packets takes (capabilities(7); Linux 5.8).
 const CAPABILITIES: [(&str, u32); 3] = [("CAP_NET_ADMIN", 12), ("CAP_PERFMON", 38), ("CAP_BPF", 39)];
@@ -108,7 +120,7 @@ impl<'a> Kernel<'a> {
     }
 
     /// Forgets the probes of one cgroup, whatever lies there now.
-    pub fn detach(&mut self, path: &PathBuf) {
+    pub fn detach(&mut self, path: &Path) {
         self.links.remove(path);
     }
 
@@ -116,11 +128,18 @@ impl<'a> Kernel<'a> {
         self.links.clear();
     }
 
-    pub fn add_target(&mut self, id: u64) -> Result<(), CaptureError> {
+    /// `since` of a target whose capture begins with the next `set_target`.
+    pub fn now(&self) -> u32 {
+        self.generation + 1
+    }
+
+    /// Connections that nobody followed since `since` count as joined late.
+    pub fn set_target(&mut self, id: u64, kind: Kind, since: u32) -> Result<(), CaptureError> {
         let targets = &self.skel.maps.targets;
-        // `since` first, then the counters.
-        let mut value = [0u8; 8 + CLASS_SLOTS * 8];
-        value[..8].copy_from_slice(&(u64::from(self.generation) + 1).to_ne_bytes());
+        // `since`, the kind, then the counters.
+        let mut value = [0u8; 16 + CLASS_SLOTS * 8];
+        value[..8].copy_from_slice(&u64::from(since).to_ne_bytes());
+        value[8..12].copy_from_slice(&(kind as u32).to_ne_bytes());
         targets
             .update(&id.to_ne_bytes(), &value, MapFlags::ANY)
             .map_err(|e| CaptureError::internal("add a target", e))?;
@@ -141,7 +160,7 @@ impl<'a> Kernel<'a> {
         };
         CONNECTION_CLASSES
             .iter()
-            .zip(&value.as_chunks::<8>().0[1..])
+            .zip(&value.as_chunks::<8>().0[2..])
             .map(|(name, n)| ((*name).to_owned(), u64::from_ne_bytes(*n)))
             .collect()
     }
@@ -186,7 +205,7 @@ impl<'a> Kernel<'a> {
     }
 }
 
-fn attach_error(path: &std::path::Path, cause: &libbpf_rs::Error) -> CaptureError {
+fn attach_error(path: &Path, cause: &libbpf_rs::Error) -> CaptureError {
     let context = format!("attach to cgroup {}", path.display());
     if cause.kind() == libbpf_rs::ErrorKind::PermissionDenied {
         return CaptureError::new(

@@ -30,6 +30,10 @@ pub enum Drop {
     IdleTimeout,
     /// Its target was released.
     Released,
+    /// Nobody said in time which container it is of.
+    Unattributed,
+    /// Of a container that was excluded when it was known which one it is.
+    Excluded,
     /// The outgoing queue was full.
     QueueFull,
     /// The agent ended.
@@ -60,7 +64,7 @@ pub enum Discard {
     NotHttp,
 }
 
-const DROPS: [(Drop, &str); 13] = [
+const DROPS: [(Drop, &str); 15] = [
     (Drop::Gap, "gap"),
     (Drop::Unpaired, "unpaired"),
     (Drop::NoResponse, "no_response"),
@@ -72,6 +76,8 @@ const DROPS: [(Drop, &str); 13] = [
     (Drop::FlowEvicted, "flow_evicted"),
     (Drop::IdleTimeout, "idle_timeout"),
     (Drop::Released, "released"),
+    (Drop::Unattributed, "unattributed"),
+    (Drop::Excluded, "excluded"),
     (Drop::QueueFull, "queue_full"),
     (Drop::Shutdown, "shutdown"),
 ];

@@ -17,6 +17,7 @@ mod flow;
 #[cfg(test)]
 mod flow_properties;
 mod flows;
+mod hold;
 mod http1;
 mod inbound;
 mod kernel;
@@ -31,6 +32,7 @@ mod wire {
 
 use capture::{Account, Command, Outcome, Reply};
 use error::{CaptureError, Code};
+use kernel::Kind;
 
 impl From<CaptureError> for Error<Code> {
     fn from(error: CaptureError) -> Self {
@@ -66,6 +68,7 @@ pub struct Identity {
 pub struct Target {
     pub cgroup: String,
     pub identity: Identity,
+    pub per_child: Option<bool>,
 }
 
 #[napi(object)]
@@ -166,7 +169,15 @@ impl Capture {
     pub fn select(&self, target: Target) -> Result<(), Code> {
         let path = PathBuf::from(&target.cgroup);
         let identity = to_wire(target.identity, below_mount(&path));
-        self.ask(|reply| Command::Select(path, identity, reply))
+        let kind = if target.per_child.unwrap_or(false) { Kind::PerChild } else { Kind::Whole };
+        self.ask(|reply| Command::Select(path, kind, identity, reply))
+    }
+
+    #[napi]
+    pub fn exclude(&self, cgroup: String) -> Result<(), Code> {
+        let path = PathBuf::from(&cgroup);
+        let identity = wire::Identity { cgroup: below_mount(&path), ..wire::Identity::default() };
+        self.ask(|reply| Command::Select(path, Kind::Excluded, identity, reply))
     }
 
     #[napi]

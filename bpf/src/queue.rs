@@ -116,7 +116,7 @@ impl Queue {
 }
 
 /// Encoded size, and what each header costs in memory beside its bytes.
-fn memory(exchange: &Exchange) -> usize {
+pub fn memory(exchange: &Exchange) -> usize {
     const HEADER_BYTES: usize = 64;
     let headers = exchange.request.as_ref().map_or(0, |request| request.headers.len());
     exchange.encoded_len() + headers * HEADER_BYTES

@@ -7,7 +7,7 @@ use libbpf_rs::ProgramInput;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::{Kernel, Rings, Storage, check_capabilities};
+use super::{Kernel, Kind, Rings, Storage, check_capabilities};
 use crate::cgroup;
 use crate::flow::{Limits, default_response_headers};
 use crate::flows::Flows;
@@ -46,7 +46,8 @@ fn with_machine(test: impl FnOnce(&mut Machine)) {
     let (_, id) = cgroup::open(&Path::new(&mount).join(own)).unwrap();
     let mut storage = Storage::uninit();
     let mut kernel = Kernel::load(&mut storage, 1 << 20).unwrap();
-    kernel.add_target(id).unwrap();
+    let since = kernel.now();
+    kernel.set_target(id, Kind::Whole, since).unwrap();
     let rings = kernel.rings().unwrap();
     let limits =
         Limits { max_flow_bytes: 1 << 16, max_body_bytes: 1 << 16, response_headers: default_response_headers() };
