@@ -81,6 +81,7 @@ export async function startAgent({
     mount,
     intervalMs: config.resolveIntervalMs,
     look: targets.resolve,
+    ...(inCluster && { notice: inCluster.notice }),
   });
   resolved = true;
 

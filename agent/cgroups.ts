@@ -1,10 +1,13 @@
 // What this machine looks like: the cgroup2 tree below the mount, and the cgroups of processes.
+import { readdirSync, statSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export interface CgroupTree {
   /** Path below the mount, beginning with / → inode. A directory made again under its old name has another inode. */
   list(): Promise<Map<string, number>>;
+  /** Of one cgroup and all below it, at once; empty when it is gone. */
+  below(path: string): Map<string, number>;
   /** Undefined when no such process lives. */
   processOf(pid: number): Promise<ProcessCgroup | undefined>;
 }
@@ -20,6 +23,11 @@ export function cgroupTree({ mount, proc = '/proc' }: { mount: string; proc?: st
     async list() {
       const inodes = new Map<string, number>();
       await walk(mount, '', inodes);
+      return inodes;
+    },
+    below(path) {
+      const inodes = new Map<string, number>();
+      walkAtOnce(mount, path, inodes);
       return inodes;
     },
     async processOf(pid) {
@@ -51,6 +59,20 @@ async function walk(mount: string, path: string, inodes: Map<string, number>): P
     }
   } catch (error) {
     // Cgroups come and go while the tree is read.
+    if (!isGone(error)) throw error;
+  }
+}
+
+function walkAtOnce(mount: string, path: string, inodes: Map<string, number>): void {
+  const directory = join(mount, path);
+  try {
+    const { ino, nlink } = statSync(directory);
+    inodes.set(path, ino);
+    if (nlink === 2) return;
+    for (const entry of readdirSync(directory, { withFileTypes: true })) {
+      if (entry.isDirectory()) walkAtOnce(mount, `${path}/${entry.name}`, inodes);
+    }
+  } catch (error) {
     if (!isGone(error)) throw error;
   }
 }

@@ -14,8 +14,17 @@ export interface Changes {
 // One inotify watch each; a node full of pods has some hundreds. What is beyond is found by the next look.
 const maxWatched = 1024;
 
-/** `onChange` is called for each cgroup directory made or removed inside a followed one. Never throws. */
-export function watchCgroups({ mount, onChange }: { mount: string; onChange: () => void }): Changes {
+/**
+ * `onChange` is called with the path of each cgroup directory made or removed inside a followed one; one that will hold
+ * others is followed by then, so that whoever looks into it misses none. Never throws.
+ */
+export function watchCgroups({
+  mount,
+  onChange,
+}: {
+  mount: string;
+  onChange: (path: string) => void;
+}): Changes {
   const watchers = new Map<string, FSWatcher>();
   const unwatch = (path: string) => {
     watchers.get(path)?.close();
@@ -24,9 +33,16 @@ export function watchCgroups({ mount, onChange }: { mount: string; onChange: () 
 
   const add = (path: string): boolean => {
     try {
-      const watcher = watch(join(mount, path), { persistent: false }, (event) => {
+      const watcher = watch(join(mount, path), { persistent: false }, (event, name) => {
         // 'change' is a write to a control file.
-        if (event === 'rename') onChange();
+        if (event !== 'rename' || name === null) return;
+        const changed = join(path, name);
+        if (madeForOthers.test(changed) && watchers.size < maxWatched) {
+          // Made anew, it is another directory.
+          unwatch(changed);
+          add(changed);
+        }
+        onChange(changed);
       });
       // The directory has gone; so says its parent too.
       watcher.on('error', () => unwatch(path));
@@ -50,7 +66,7 @@ export function watchCgroups({ mount, onChange }: { mount: string; onChange: () 
   };
 }
 
-const madeForOthers = /\.slice$|\/kubepods$|\/pod[^/]*$/;
+const madeForOthers = /\.slice$|\/(?:kubepods|burstable|besteffort|pod[^/]*)$/;
 
 /** Cgroups that hold others, or whose name says that they will; the shallowest first. */
 export function parentsToBe(cgroups: readonly string[]): string[] {

@@ -4,15 +4,20 @@ import { watchCgroups } from './changes.ts';
 // Cgroups of one service come in bursts.
 const burstMs = 30;
 
-/** Looks now, then every `intervalMs`, and soon after cgroups came or went; never twice at a time. */
+/**
+ * Looks now, then every `intervalMs`, and soon after cgroups came or went; never twice at a time. `notice` hears of each
+ * that came or went at once.
+ */
 export async function lookRepeatedly({
   mount,
   intervalMs,
   look,
+  notice = () => {},
 }: {
   mount: string;
   intervalMs: number;
   look: () => Promise<string[]>;
+  notice?: (path: string) => void;
 }): Promise<{ close(): void }> {
   let timer: NodeJS.Timeout | undefined;
   let changed = false;
@@ -30,8 +35,10 @@ export async function lookRepeatedly({
   };
   const changes = watchCgroups({
     mount,
-    onChange() {
-      if (changed || closed) return;
+    onChange(path) {
+      if (closed) return;
+      notice(path);
+      if (changed) return;
       changed = true;
       if (timer === undefined) return;
       clearTimeout(timer);

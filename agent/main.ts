@@ -118,6 +118,7 @@ function whatIsMirrored({ targets }: Config): string {
 async function openCluster({
   node = process.env.NODE_NAME,
   namespace = process.env.POD_NAMESPACE,
+  events,
 }: ClusterConfig): Promise<{ node: string; link: ClusterLink }> {
   const unset = (key: string, variable: string, field: string) =>
     new Refusal(
@@ -143,7 +144,8 @@ async function openCluster({
   const ownNamespace = namespace || connection.namespace;
   if (!ownNamespace) throw unset('namespace', 'POD_NAMESPACE', 'metadata.namespace');
   const api = createApi({ connection, fieldManager: 'podmirror-agent', userAgent: 'podmirror-agent' });
-  return { node, link: clusterLink({ api, node, ownNamespace }) };
+  const instance = events ? (process.env.POD_NAME ?? `podmirror-agent on ${node}`) : undefined;
+  return { node, link: clusterLink({ api, node, ownNamespace, instance }) };
 }
 
 function openCertificates({ ca, cert, key }: ProcessorConfig, log: Log): CertificateSource {

@@ -14,6 +14,7 @@ function machine(targets: TargetConfig[], capture = fakeCapture()) {
   const processes = new Map<number, { path: string; startTicks: string }>();
   const tree: CgroupTree = {
     list: async () => new Map(inodes),
+    below: () => new Map(),
     processOf: async (pid) => processes.get(pid),
   };
   const log = fakeLog();
@@ -80,7 +81,11 @@ test('a pid that begins to mean another process is not followed', async (t) => {
 
 test('a cgroup tree that cannot be read is told and does not end the agent', async (t) => {
   const log = fakeLog();
-  const tree = { list: () => Promise.reject(new Error('EIO')), processOf: async () => undefined };
+  const tree = {
+    list: () => Promise.reject(new Error('EIO')),
+    below: () => new Map(),
+    processOf: async () => undefined,
+  };
   const targets = createTargets({ targets: [{ unit: 'web' }], capture: fakeCapture(), tree, mount, log });
   await targets.resolve();
   t.deepEqual(log.lines, ['warn look for targets: EIO']);

@@ -8,6 +8,7 @@ import type { Intent } from '../../webhook/intent/document.ts';
 import type { CgroupTree } from '../cgroups.ts';
 import type { Log } from '../log.ts';
 import type { Targets } from '../targets.ts';
+import { createEvents } from './events.ts';
 import { startIntentReader } from './intent.ts';
 import { createContainerNames } from './names.ts';
 import { createNodePods } from './pods.ts';
@@ -15,6 +16,8 @@ import { createClusterTargets } from './targets.ts';
 import { createTroubleLog } from './trouble-log.ts';
 
 export interface InCluster extends Targets {
+  /** This cgroup came or went. Never throws. */
+  notice(path: string): void;
   /** What the addon says of each target, with the rule that asks for it, and what was refused. */
   coverage(addon: Coverage): object;
   /** Sentences about what was not heard yet; once all was heard, none for ever: what is known stays in use. */
@@ -32,21 +35,26 @@ export function clusterLink({
   api,
   node,
   ownNamespace,
+  instance,
   clock = systemClock,
   timing = {},
 }: {
   api: Api;
   node: string;
   ownNamespace: string;
+  /** The agent's own pod, for Events; undefined: none are told. */
+  instance?: string | undefined;
   clock?: Clock;
   timing?: Partial<WatcherTiming>;
 }): ClusterLink {
   return {
     open({ capture, tree, mount, log }) {
       const watchLog = createTroubleLog(log);
+      let closed = false;
       let soon: NodeJS.Immediate | undefined;
       /** Much comes at once: a list, or what one command changed. */
       const change = () => {
+        if (closed) return;
         soon ??= setImmediate(() => {
           soon = undefined;
           settleIntent();
@@ -103,25 +111,28 @@ export function clusterLink({
         }
       };
 
+      const events = instance === undefined ? undefined : createEvents({ api, instance, clock, log });
       const isSynced = () => watcher.synced() && reader.synced();
       let everSynced = false;
       const names = createContainerNames({ mount, onChange: change });
       const targets = createClusterTargets({
         known() {
           everSynced ||= isSynced();
-          return everSynced ? { pods: pods.all(), intent: inUse, node, ownNamespace } : undefined;
+          return everSynced && !closed ? { pods: pods.all(), intent: inUse, node, ownNamespace } : undefined;
         },
         names,
         capture,
         tree,
         mount,
         log,
+        say: (saying) => events?.observe(saying),
       });
 
       const ageMs = () => Math.max(watcher.ageMs(), reader.ageMs());
       return {
         resolve: targets.resolve,
         status: targets.status,
+        notice: targets.notice,
         ageMs,
         unread() {
           everSynced ||= isSynced();
@@ -142,8 +153,10 @@ export function clusterLink({
           };
         },
         async close() {
+          closed = true;
           clearImmediate(soon);
           names.close();
+          events?.stop();
           await Promise.all([watcher.stop(), reader.stop()]);
         },
       };

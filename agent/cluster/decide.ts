@@ -48,6 +48,8 @@ export interface Refusal {
   container: string | undefined;
   /** A sentence without a final stop. */
   because: string;
+  /** Nobody wants it so. */
+  isProblem: boolean;
 }
 
 export function decide(facts: NodeFacts): Decision {
@@ -63,7 +65,7 @@ export function decide(facts: NodeFacts): Decision {
   for (const { pod, grants } of asked) {
     const why = refusalOf(pod, grants, twice, facts);
     if (why === undefined) decidePod(pod, grantsOnNode(grants, facts.node), facts, decision);
-    else decision.refused.push({ pod, container: undefined, because: why });
+    else decision.refused.push({ pod, container: undefined, ...why });
   }
   return decision;
 }
@@ -73,13 +75,18 @@ function refusalOf(
   grants: Grant[],
   twice: ReadonlySet<string>,
   { node, ownNamespace }: NodeFacts,
-): string | undefined {
-  if (pod.namespace === ownNamespace) return "podmirror's own namespace is never mirrored";
-  if (twice.has(pod.cgroupUid))
-    return `another pod claims the same cgroup (${pod.cgroupUid}). Delete the one that is no static pod of this node`;
+): Pick<Refusal, 'because' | 'isProblem'> | undefined {
+  if (pod.namespace === ownNamespace) {
+    return { because: "podmirror's own namespace is never mirrored", isProblem: false };
+  }
+  if (twice.has(pod.cgroupUid)) {
+    const because = `another pod claims the same cgroup (${pod.cgroupUid}). Delete the one that is no static pod of this node`;
+    return { because, isProblem: true };
+  }
   if (grantsOnNode(grants, node).length > 0) return undefined;
   const nodes = [...new Set(grants.flatMap((grant) => grant.nodes))].join(', ');
-  return `${becauseOf(grants)} asks for it on nodes ${nodes}, and this is ${node}`;
+  const because = `${becauseOf(grants)} asks for it on nodes ${nodes}, and this is ${node}`;
+  return { because, isProblem: false };
 }
 
 function decidePod(pod: NodePod, grants: Grant[], facts: NodeFacts, into: Decision): void {
@@ -87,7 +94,7 @@ function decidePod(pod: NodePod, grants: Grant[], facts: NodeFacts, into: Decisi
   for (const name of new Set([...pod.containers, ...pod.ephemeralContainers])) {
     const grant = grantFor(grants, name);
     if (grant) chosen.set(name, grant.because);
-    else into.refused.push({ pod, container: name, because: siblingWords(grants) });
+    else into.refused.push({ pod, container: name, because: siblingWords(grants), isProblem: false });
   }
   const cgroup = facts.cgroups.get(pod.cgroupUid);
   const byId = new Map(pod.statuses.map(({ id, name }) => [id, name]));

@@ -6,6 +6,8 @@ import { containerNameIn } from './mountinfo.ts';
 export interface ContainerNames {
   /** By container id; undefined: not known. */
   get(id: string): string | undefined;
+  /** What the pod's status says, which counts more than the mounts. Kept for those that `retain` keeps. */
+  learn(id: string, name: string): void;
   /** Looks for the names of these, and for no others any more. */
   find(containers: readonly Nameless[]): void;
   /** Forgets all others. */
@@ -68,6 +70,7 @@ export function createContainerNames({
 
   return {
     get: (id) => names.get(id),
+    learn: (id, name) => void names.set(id, name),
     find(containers) {
       const ids = new Set(containers.map(({ id }) => id));
       for (const [id, { timer }] of sought) {

@@ -8,20 +8,14 @@ import { type Decision, decide, type NodeFacts, type Refusal } from './decide.ts
 import type { ContainerNames } from './names.ts';
 import type { NodePod } from './pod.ts';
 import { type PodCgroup, podCgroupsOf } from './pod-cgroups.ts';
+import { lineOf, type Saying } from './saying.ts';
 import { workloadOf } from './workload.ts';
-
-/** What was said of one container or pod, for events and coverage. */
-export interface Saying {
-  kind: 'mirroring' | 'released' | 'refused';
-  pod: NodePod;
-  container: string | undefined;
-  /** The deciding rule, or why not. */
-  because: string;
-}
 
 export interface ClusterTargets extends Targets {
   /** Decides again from what is known, without a look at the machine. Never throws. */
   update(): void;
+  /** This cgroup came or went. Never throws. */
+  notice(path: string): void;
   coverage(): {
     /** By the absolute path of the cgroup, as the addon names it. */
     rules: Map<string, string>;
@@ -29,13 +23,15 @@ export interface ClusterTargets extends Targets {
   };
 }
 
-interface Wanted {
-  inode: number;
-  identity: Identity;
-  pod: NodePod;
-  container: string;
-  because: string;
-}
+/**
+ * The pod's cgroup has the probes: it is there before any container, so that nothing of them is missed. Its containers are
+ * named or excluded as soon as it is known which one is which.
+ */
+type Wanted = { inode: number; pod: NodePod } & (
+  | { kind: 'pod'; identity: Identity }
+  | { kind: 'container'; identity: Identity; container: string; because: string; within: string }
+  | { kind: 'excluded'; container: string; within: string }
+);
 
 // A status may be ahead of what was seen of the cgroups, or behind.
 const missingMs = 10_000;
@@ -53,7 +49,7 @@ export function createClusterTargets({
   /** What the watches have told; undefined: not everything was heard once. */
   known: () => Omit<NodeFacts, 'cgroups' | 'nameOf'> | undefined;
   names: ContainerNames;
-  capture: Pick<Capture, 'select' | 'release'>;
+  capture: Pick<Capture, 'select' | 'exclude' | 'release'>;
   tree: CgroupTree;
   mount: string;
   log: Log;
@@ -65,66 +61,87 @@ export function createClusterTargets({
   let refusals = new Map<string, Refusal>();
   const missingSince = new Map<string, number>();
   let cgroups: ReadonlyMap<string, PodCgroup> = new Map();
-  let inodes: ReadonlyMap<string, number> = new Map();
+  let inodes = new Map<string, number>();
   let trouble: string | undefined;
 
+  /** Gives what went wrong. */
   const attach = (path: string, wanted: Wanted): Refusal | undefined => {
+    const cgroup = join(mount, path);
+    const before = attached.get(path);
     try {
-      capture.select({ cgroup: join(mount, path), identity: wanted.identity });
+      if (wanted.kind === 'excluded') capture.exclude(cgroup);
+      else capture.select({ cgroup, identity: wanted.identity, perChild: wanted.kind === 'pod' });
     } catch (error) {
       const { code, message } = error as Error & { code?: CaptureErrorCode };
       // Gone between the look and the call: the next look sees it so.
       if (code === 'NOT_FOUND') return undefined;
-      return { pod: wanted.pod, container: wanted.container, because: message };
+      return { pod: wanted.pod, container: containerOf(wanted), because: message, isProblem: true };
     }
-    const before = attached.get(path);
     attached.set(path, wanted);
-    if (before?.because !== wanted.because) tell({ kind: 'mirroring', ...wanted });
+    if (wanted.kind !== 'container') return undefined;
+    const { pod, container, because } = wanted;
+    if (before?.kind !== 'container' || before.because !== because)
+      tell({ kind: 'mirroring', pod, container, because, isProblem: false, isOver: false });
     return undefined;
   };
 
-  const release = (path: string, gone: Wanted, because: string) => {
-    capture.release(join(mount, path));
-    attached.delete(path);
-    tell({ kind: 'released', pod: gone.pod, container: gone.container, because });
-  };
-
   const tell = (saying: Saying) => {
-    const { kind, pod, container, because } = saying;
-    const words = { mirroring: 'mirroring', released: 'released', refused: 'not mirroring' }[kind];
-    log.info(`${words} ${subjectOf(pod, container)}: ${because}`);
+    log[saying.isProblem ? 'warn' : 'info'](lineOf(saying));
     say(saying);
   };
 
-  const apply = (decision: Decision, pods: Iterable<NodePod>) => {
+  const tellReleased = (target: Wanted, { because, isOver }: Pick<Saying, 'because' | 'isOver'>) => {
+    if (target.kind !== 'container') return;
+    const { pod, container } = target;
+    tell({ kind: 'released', pod, container, because, isProblem: false, isOver });
+  };
+
+  const apply = (decision: Decision, pods: readonly NodePod[]) => {
     const wanted = wantedOf(decision);
-    const alive = new Map([...pods].map((pod) => [pod.uid, pod]));
-    for (const [path, target] of attached) {
-      if (wanted.get(path)?.inode === target.inode) continue;
-      release(path, target, whyReleased(path, target, alive, decision));
-    }
-    const failed = [...wanted].flatMap(([path, target]) => {
+    const why = (path: string, target: Wanted) => whyReleased(path, target, pods, decision);
+    release(wanted, why);
+    const failed = new Map<string, Refusal>();
+    for (const [path, target] of wanted) {
       const before = attached.get(path);
-      if (before && isSame(before, target)) return [];
-      return attach(path, target) ?? [];
-    });
-    refuse([...decision.refused, ...failed, ...overdue(decision)]);
+      if (before && isSame(before, target)) continue;
+      // Where a pod's cgroup was refused, its containers are too: probes on them would say nothing new.
+      if ('within' in target && !attached.has(target.within)) continue;
+      const refusal = attach(path, target);
+      if (refusal) failed.set(path, refusal);
+      if (target.kind === 'excluded' && before) tellReleased(before, why(path, before));
+    }
+    refuse([...decision.refused, ...failed.values(), ...overdue(decision)]);
+  };
+
+  /** What is wanted no more; pods first, for they take their containers along. */
+  const release = (
+    wanted: ReadonlyMap<string, Wanted>,
+    why: (path: string, target: Wanted) => Pick<Saying, 'because' | 'isOver'>,
+  ) => {
+    const isGone = ([path, target]: [string, Wanted]) => wanted.get(path)?.inode !== target.inode;
+    const gone = [...attached].filter(isGone).sort(([a], [b]) => a.length - b.length);
+    const toTell = gone.map(([path, target]) => ({ target, reason: why(path, target) }));
+    for (const [path] of gone) {
+      capture.release(join(mount, path));
+      attached.delete(path);
+    }
+    for (const { target, reason } of toTell) tellReleased(target, reason);
   };
 
   const whyReleased = (
     path: string,
-    { pod, container }: Wanted,
-    alive: ReadonlyMap<string, NodePod>,
+    target: Wanted,
+    pods: readonly NodePod[],
     { refused }: Decision,
-  ): string => {
-    if (!inodes.has(path)) return alive.has(pod.uid) ? 'its container ended' : 'the pod is gone';
-    const now = alive.get(pod.uid);
-    if (!now) return 'the pod is gone';
-    if (now.completed) return 'the pod has completed';
+  ): Pick<Saying, 'because' | 'isOver'> => {
+    const now = pods.find(({ uid }) => uid === target.pod.uid);
+    if (!now) return { because: 'the pod is gone', isOver: true };
+    if (!inodes.has(path)) return { because: 'its container ended', isOver: true };
+    if (now.completed) return { because: 'the pod has completed', isOver: true };
     const refusal = refused.find(
-      (one) => one.pod.uid === pod.uid && [undefined, container].includes(one.container),
+      (one) => one.pod.uid === now.uid && [undefined, containerOf(target)].includes(one.container),
     );
-    return refusal?.because ?? 'nothing asks for it any more';
+    return { because: refusal?.because ?? 'nothing asks for it any more', isOver: false };
   };
 
   const overdue = ({ missing }: Decision): Refusal[] => {
@@ -136,14 +153,15 @@ export function createClusterTargets({
       missingSince.set(key, since);
       if (now() - since < missingMs) return [];
       const because = `it runs, but no cgroup below ${mount} is its. Give the agent the node's cgroup2 hierarchy; a runtime in a virtual machine has none here`;
-      return [{ pod, container, because }];
+      return [{ pod, container, because, isProblem: true }];
     });
   };
 
   const refuse = (found: Refusal[]) => {
     const next = new Map(found.map((refusal) => [keyOf(refusal.pod, refusal.container), refusal]));
     for (const [key, refusal] of next) {
-      if (refusals.get(key)?.because !== refusal.because) tell({ kind: 'refused', ...refusal });
+      if (refusals.get(key)?.because !== refusal.because)
+        tell({ kind: 'refused', ...refusal, isOver: false });
     }
     refusals = next;
   };
@@ -152,6 +170,8 @@ export function createClusterTargets({
     const facts = known();
     if (!facts) return;
     const pods = [...facts.pods];
+    // A container that has ended is named by no status any more, and may still have answers under way.
+    for (const { statuses } of pods) for (const { id, name } of statuses) names.learn(id, name);
     const decision = decide({ ...facts, pods, cgroups, nameOf: names.get });
     apply(decision, pods);
     names.find(
@@ -163,16 +183,39 @@ export function createClusterTargets({
     );
   };
 
+  let noticed: string[] = [];
+  const withNoticed = (before: Map<string, number>, paths: readonly string[]) => {
+    const next = new Map(before);
+    for (const path of paths) {
+      for (const other of next.keys()) {
+        if (other === path || other.startsWith(`${path}/`)) next.delete(other);
+      }
+      for (const [other, inode] of tree.below(path)) next.set(other, inode);
+    }
+    return next;
+  };
+
+  const see = (next: Map<string, number>) => {
+    inodes = next;
+    cgroups = podCgroupsOf(inodes);
+    update();
+  };
+
   return {
     update,
+    notice(path) {
+      noticed.push(path);
+      see(withNoticed(inodes, [path]));
+    },
     async resolve() {
       try {
-        inodes = await tree.list();
-        cgroups = podCgroupsOf(inodes);
+        noticed = [];
+        const list = await tree.list();
+        // What came or went meanwhile may or may not be in the list.
+        see(withNoticed(list, noticed));
         names.retain(
           new Set([...cgroups.values()].flatMap(({ containers }) => containers.map(({ id }) => id))),
         );
-        update();
         trouble = undefined;
       } catch (error) {
         const sentence = `look for cgroups: ${(error as Error).message}`;
@@ -182,11 +225,11 @@ export function createClusterTargets({
       return [...inodes.keys()];
     },
     status: () => ({
-      attached: [...attached.keys()],
+      attached: [...attached].flatMap(([path, { kind }]) => (kind === 'container' ? [path] : [])),
       notes: [
         ...(trouble === undefined ? [] : [trouble]),
-        ...[...refusals.values()].map(
-          ({ pod, container, because }) => `not mirroring ${subjectOf(pod, container)}: ${because}`,
+        ...[...refusals.values()].flatMap((refusal) =>
+          refusal.isProblem ? [lineOf({ kind: 'refused', ...refusal })] : [],
         ),
       ],
     }),
@@ -197,38 +240,54 @@ export function createClusterTargets({
         ...(container !== undefined && { container }),
         because,
       })),
-      rules: new Map([...attached].map(([path, { because }]) => [join(mount, path), because])),
+      rules: new Map(
+        [...attached].flatMap(([path, target]) =>
+          target.kind === 'container' ? [[join(mount, path), target.because]] : [],
+        ),
+      ),
     }),
   };
 }
 
+/** By path, a pod before its containers. */
 function wantedOf({ wanted }: Decision): Map<string, Wanted> {
   const targets = new Map<string, Wanted>();
-  for (const { pod, containers } of wanted) {
+  for (const { pod, cgroup: within, containers } of wanted) {
+    targets.set(within.path, { kind: 'pod', inode: within.inode, pod, identity: identityOf(pod) });
     for (const { cgroup, name, because } of containers) {
-      if (name === undefined || because === undefined) continue;
-      const identity = identityOf(pod, name);
-      targets.set(cgroup.path, { inode: cgroup.inode, identity, pod, container: name, because });
+      if (name === undefined) continue;
+      const common = { inode: cgroup.inode, pod, container: name, within: within.path };
+      targets.set(
+        cgroup.path,
+        because === undefined
+          ? { kind: 'excluded', ...common }
+          : { kind: 'container', identity: identityOf(pod, name), because, ...common },
+      );
     }
   }
   return targets;
 }
 
-function identityOf(pod: NodePod, container: string): Identity {
+function identityOf(pod: NodePod, container?: string): Identity {
   return {
-    name: `${pod.namespace}/${pod.name}/${container}`,
+    name: [pod.namespace, pod.name, ...(container === undefined ? [] : [container])].join('/'),
     namespace: pod.namespace,
     pod: pod.name,
     podUid: pod.uid,
-    container,
+    ...(container !== undefined && { container }),
     workload: workloadOf(pod),
   };
 }
 
-const isSame = (a: Wanted, b: Wanted): boolean =>
-  a.inode === b.inode && a.because === b.because && JSON.stringify(a.identity) === JSON.stringify(b.identity);
+const containerOf = (target: Wanted): string | undefined =>
+  target.kind === 'pod' ? undefined : target.container;
+
+const isSame = (a: Wanted, b: Wanted): boolean => saidOf(a) === saidOf(b);
+
+function saidOf(target: Wanted): string {
+  const { kind, inode } = target;
+  const identity = kind === 'excluded' ? undefined : target.identity;
+  return JSON.stringify([kind, inode, identity, kind === 'container' ? target.because : undefined]);
+}
 
 const keyOf = ({ uid }: NodePod, container: string | undefined): string => `${uid} ${container ?? ''}`;
-
-const subjectOf = ({ namespace, name }: NodePod, container: string | undefined): string =>
-  `${namespace}/${name}${container === undefined ? '' : ` container ${container}`}`;

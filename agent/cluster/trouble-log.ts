@@ -5,6 +5,8 @@ export interface TroubleLog extends Log {
   trouble(): string | undefined;
 }
 
+const roleRemedy =
+  'Let the ServiceAccount list and watch pods, and in its namespace the ConfigMaps podmirror-intent, podmirror-intent-1 … -7';
 const back = /: the API server answers again$/;
 
 /** For watchers: their warnings become one, with what it means for this node. */
@@ -21,9 +23,8 @@ export function createTroubleLog(log: Log): TroubleLog {
     warn(message) {
       if (trouble !== undefined) return log.debug(message);
       trouble = message;
-      log.warn(
-        `${message}. What is mirrored stays so, and nothing new is taken until the API server answers`,
-      );
+      const remedy = / 403 /.test(message) ? `. ${roleRemedy}` : '';
+      log.warn(`${message}. What is mirrored stays so, and nothing new is taken until it answers${remedy}`);
     },
     error: (message) => log.error(message),
     trouble: () => trouble,

@@ -7,6 +7,7 @@ import { openConnection } from '../harness/raw-connection.ts';
 import { rootTest } from '../harness/root-test.ts';
 import type { Service } from '../harness/service.ts';
 import { until } from '../harness/until.ts';
+import { readIntent } from '../kube/agent-view.ts';
 import { AGENT, type ClusterAgent, createAgentAccount, openClusterAgent } from '../kube/cluster-agent.ts';
 import { startIntentController } from '../kube/intent-controller.ts';
 import { type Kube, startKube } from '../kube/kube.ts';
@@ -16,7 +17,7 @@ import {
   type NodeCgroups,
   type PodCgroups,
 } from '../kube/node-cgroups.ts';
-import { podManifest } from '../kube/pods.ts';
+import { container, podManifest } from '../kube/pods.ts';
 
 const NODE = 'node-a';
 let kube: Kube;
@@ -53,12 +54,69 @@ async function createNamespace(labels: Record<string, string> = {}): Promise<str
 
 async function createPod(
   namespace: string,
-  { name = `web-${randomUUID().slice(0, 8)}`, containers = ['web'], labels = {}, nodeName = NODE } = {},
+  {
+    name = `web-${randomUUID().slice(0, 8)}`,
+    containers = ['web'],
+    labels = {},
+    nodeName = NODE,
+    cgroups = node,
+  } = {},
 ): Promise<RunningPod> {
   const manifest = podManifest({ namespace, name, containers, labels, nodeName });
   const made = await kube.kubectl(['create', '-o', 'json', '-f', '-'], JSON.stringify(manifest));
   const { uid } = (JSON.parse(made) as { metadata: { uid: string } }).metadata;
-  return { namespace, name, uid, cgroups: node.pod(uid) };
+  return { namespace, name, uid, cgroups: cgroups.pod(uid) };
+}
+
+async function applyFilters(yaml: string): Promise<void> {
+  const metadata = { name: 'podmirror-filters', namespace: AGENT.namespace };
+  const configMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { 'filters.yaml': yaml } };
+  await kube.kubectl(['apply', '-f', '-'], JSON.stringify(configMap));
+}
+
+async function patchStatus({ namespace, name }: RunningPod, status: object): Promise<void> {
+  const patch = JSON.stringify({ status });
+  await kube.kubectl([
+    'patch',
+    'pod',
+    '-n',
+    namespace,
+    name,
+    '--subresource=status',
+    '--type=merge',
+    '-p',
+    patch,
+  ]);
+}
+
+const statusOf = (name: string, containerID: string) => ({
+  name,
+  containerID,
+  image: 'nothing:1',
+  imageID: '',
+  ready: true,
+  restartCount: 0,
+  state: { running: {} },
+});
+
+/**
+ * Creates a pod whose class is in the intent when it comes: at admission the webhook writes a new class before the pod is
+ * there; nothing is admitted here, so another pod of the class goes before it.
+ */
+async function createKnownPod(
+  namespace: string,
+  options: Parameters<typeof createPod>[1] = {},
+): Promise<RunningPod> {
+  await createPod(namespace, { ...options, name: `before-${randomUUID().slice(0, 8)}`, nodeName: 'node-b' });
+  await untilAsked(namespace);
+  return createPod(namespace, options);
+}
+
+async function untilAsked(namespace: string): Promise<void> {
+  const isAsked = async () =>
+    [...(await readIntent(kube.kubectl)).classes.keys()].some((id) => id.startsWith(`${namespace}.`));
+  if (!(await until(isAsked, { timeoutMs: 10_000, everyMs: 50 })))
+    throw new Error(`nothing asks for ${namespace}`);
 }
 
 async function startContainer(
@@ -121,3 +179,208 @@ rootTest('label a namespace, see its traffic; take the label away, and nothing m
   t.is(await agent.ended, 0, agent.stderr());
   t.deepEqual(idsSoFar(agent), ['mirrored', 'open']);
 });
+
+rootTest('the first request of a new pod is seen, twenty times out of twenty', async (t) => {
+  const namespace = await createNamespace({ 'wallarm-mirror': 'enabled' });
+  const agent = await openClusterAgent(t, kube, { node: NODE });
+  const wanted: [string, string][] = [];
+  await createKnownPod(namespace, { name: 'known' });
+  for (let n = 0; n < 20; n++) {
+    const pod = await createPod(namespace, { name: `new-${n}` });
+    pod.cgroups.sandbox();
+    const { nginx } = await startContainer(t, pod);
+    await get(nginx.port, `first-${n}`);
+    wanted.push([`first-${n}`, `${namespace}/new-${n}/web`]);
+  }
+  const seen = () => linesSoFar(agent).map((line): [string, string] => [idOfLine(line), line.workload.name]);
+  await until(() => seen().length === wanted.length, { timeoutMs: 12_000 });
+  t.deepEqual(seen().sort(), wanted.sort());
+});
+
+rootTest('of two containers only the chosen one is seen, from its first request on', async (t) => {
+  const namespace = await createNamespace();
+  await applyFilters(`filters: [{namespace: ${namespace}, container_name: web}]`);
+  const agent = await openClusterAgent(t, kube, { node: NODE });
+  const pod = await createPod(namespace, { containers: ['web', 'proxy'] });
+  const subject = `${namespace}/${pod.name} container`;
+  t.true(
+    await agent.logs(new RegExp(`not mirroring ${subject} proxy: filter 1 .* names web only`)),
+    agent.stderr(),
+  );
+  const [proxy, web] = [await startContainer(t, pod, 'proxy'), await startContainer(t, pod, 'web')];
+  for (const [name, { nginx }] of Object.entries({ proxy, web })) {
+    await get(nginx.port, `${name}-1`);
+    await get(nginx.port, `${name}-2`);
+  }
+  t.truthy(await sees(agent, 'web-2'));
+  const { copied } = (await agent.ledger()).bytes;
+  await get(proxy.nginx.port, 'proxy-3');
+  t.is((await agent.ledger()).bytes.copied, copied, 'no byte of it leaves the kernel');
+  t.deepEqual(idsSoFar(agent), ['web-1', 'web-2']);
+  const { targets, refused } = await agent.coverage();
+  t.deepEqual(
+    targets.map(({ identity, because }) => [identity.container, because?.startsWith('filter 1')]),
+    [['web', true]],
+  );
+  t.deepEqual(
+    refused.map(({ container }) => container),
+    ['proxy'],
+  );
+
+  // The other way round, while both have open connections.
+  const [toWeb, toProxy] = [await openConnection(web.nginx.port), await openConnection(proxy.nginx.port)];
+  await toWeb.get('/text', 'web-open');
+  await toProxy.get('/text', 'proxy-open');
+  await applyFilters(`filters: [{namespace: ${namespace}, container_name: proxy}]`);
+  t.true(
+    await agent.logs(new RegExp(`released ${subject} web: filter 1 .* names proxy only`)),
+    agent.stderr(),
+  );
+  t.true(await agent.logs(new RegExp(`mirroring ${subject} proxy: filter 1`)));
+  await toWeb.get('/text', 'web-after');
+  await toProxy.get('/text', 'proxy-after');
+  t.truthy(await sees(agent, 'proxy-after'));
+  t.deepEqual(idsSoFar(agent), ['web-1', 'web-2', 'web-open', 'proxy-after']);
+  toWeb.close();
+  toProxy.close();
+});
+
+rootTest(
+  "containers that restart are followed, and those without mounts of a kubelet by the pod's status",
+  async (t) => {
+    const namespace = await createNamespace({ 'wallarm-mirror': 'enabled' });
+    const agent = await openClusterAgent(t, kube, { node: NODE });
+    const pod = await createPod(namespace);
+    const first = await startContainer(t, pod);
+    await get(first.nginx.port, 'first life');
+    await first.nginx.stop();
+    await first.cgroup.remove();
+    t.true(await agent.logs(/released .*: its container ended/), agent.stderr());
+    const second = await startContainer(t, pod);
+    await get(second.nginx.port, 'second life');
+    t.truthy(await sees(agent, 'second life'));
+
+    const nameless = pod.cgroups.sandbox();
+    const nginx = await startNginx({ cgroup: nameless });
+    t.teardown(() => nginx.stop());
+    await get(nginx.port, 'third life');
+    const id = nameless.path.slice(-64);
+    await patchStatus(pod, { containerStatuses: [statusOf('web', `cri-o://${id}`)] });
+    t.truthy(await sees(agent, 'third life'));
+    t.deepEqual(idsSoFar(agent), ['first life', 'second life', 'third life']);
+    await kube.kubectl(['delete', 'pod', '-n', namespace, pod.name, '--force', '--grace-period=0']);
+    t.true(await agent.logs(/released .*: the pod is gone/), agent.stderr());
+    await get(second.nginx.port, 'afterlife');
+    agent.signal('SIGTERM');
+    t.is(await agent.ended, 0);
+    t.is(idsSoFar(agent).length, 3);
+    t.regex(agent.stderr(), /ledger: captured 3 = delivered 3 \+ dropped 0/);
+  },
+);
+
+rootTest('an ephemeral container that a filter names is mirrored as soon as it is there', async (t) => {
+  const namespace = await createNamespace();
+  await applyFilters(`filters: [{namespace: ${namespace}, container_name: 'debug-*'}]`);
+  const agent = await openClusterAgent(t, kube, { node: NODE });
+  const pod = await createPod(namespace);
+  const web = await startContainer(t, pod);
+  const path = `/api/v1/namespaces/${namespace}/pods/${pod.name}/ephemeralcontainers`;
+  const current = JSON.parse(await kube.kubectl(['get', 'pod', '-n', namespace, pod.name, '-o', 'json']));
+  current.spec.ephemeralContainers = [{ ...container('debug-1'), terminationMessagePolicy: 'File' }];
+  await kube.kubectl(['replace', '--raw', path, '-f', '-'], JSON.stringify(current));
+  t.true(
+    await agent.logs(new RegExp(`not mirroring ${namespace}/${pod.name} container web: .* names debug-`)),
+  );
+  const debug = await startContainer(t, pod, 'debug-1');
+  await get(debug.nginx.port, 'debugger');
+  await get(web.nginx.port, 'web');
+  t.truthy(await sees(agent, 'debugger'));
+  t.deepEqual(idsSoFar(agent), ['debugger']);
+});
+
+rootTest('a filter that names another node is told, and nothing is attached', async (t) => {
+  const namespace = await createNamespace();
+  await applyFilters(`filters: [{namespace: ${namespace}, node_name: 'edge-*'}]`);
+  const agent = await openClusterAgent(t, kube, { node: NODE });
+  const pod = await createPod(namespace);
+  const { nginx } = await startContainer(t, pod);
+  const line = `not mirroring ${namespace}/${pod.name}: filter 1 .* asks for it on nodes edge-\\*, and this is ${NODE}`;
+  t.true(await agent.logs(new RegExp(line)), agent.stderr());
+  await get(nginx.port, 'elsewhere');
+  await applyFilters(`filters: [{namespace: ${namespace}, node_name: 'node-*'}]`);
+  t.true(await agent.logs(new RegExp(`mirroring ${namespace}/${pod.name} container web: filter 1`)));
+  await get(nginx.port, 'here');
+  t.truthy(await sees(agent, 'here'));
+  t.deepEqual(idsSoFar(agent), ['here']);
+});
+
+for (const driver of ['systemd', 'systemd with CRI-O'] as const) {
+  rootTest(`cgroups are found as ${driver} names them`, async (t) => {
+    const other = createNodeCgroups(driver);
+    t.teardown(() => other.remove());
+    const namespace = await createNamespace({ 'wallarm-mirror': 'enabled' });
+    const agent = await openClusterAgent(t, kube, { node: NODE });
+    const pod = await createKnownPod(namespace, { cgroups: other });
+    const { nginx } = await startContainer(t, pod);
+    await get(nginx.port, driver);
+    const line = await sees(agent, driver);
+    t.is(line?.workload.name, `${namespace}/${pod.name}/web`, agent.stderr());
+  });
+}
+
+test.serial(
+  'the API server was asked for nothing but pods, the intent and Events, and refused nothing',
+  (t) => {
+    const asked = kube.audit().filter(({ user }) => user.endsWith(`:${AGENT.account}`));
+    t.deepEqual(
+      asked.filter(({ status }) => status > 299),
+      [],
+    );
+    const kinds = asked.map(({ verb, resource, namespace, name }) =>
+      [verb, resource, ...(resource === 'configmaps' ? [namespace, name] : [])].join(' '),
+    );
+    t.deepEqual([...new Set(kinds)].sort(), [
+      'create events',
+      'list configmaps podmirror podmirror-intent',
+      'list pods',
+      'watch configmaps podmirror podmirror-intent',
+      'watch pods',
+    ]);
+    t.deepEqual([...new Set(asked.map(({ status }) => Math.floor(status / 100)))].sort(), [2]);
+  },
+);
+
+rootTest(
+  'without the API server what is known stays mirrored, and is followed again when it is back',
+  async (t) => {
+    const namespace = await createNamespace({ 'wallarm-mirror': 'enabled' });
+    const agent = await openClusterAgent(t, kube, { node: NODE });
+    const pod = await createPod(namespace);
+    const first = await startContainer(t, pod);
+    await get(first.nginx.port, 'before');
+    t.truthy(await sees(agent, 'before'));
+    await kube.killApiServer();
+    t.true(
+      await agent.logs(/What is mirrored stays so, and nothing new is taken until it answers/),
+      agent.stderr(),
+    );
+    await get(first.nginx.port, 'without');
+    t.truthy(await sees(agent, 'without'));
+    await first.nginx.stop();
+    await first.cgroup.remove();
+    const second = await startContainer(t, pod);
+    await get(second.nginx.port, 'restarted without');
+    t.truthy(await sees(agent, 'restarted without'));
+    t.deepEqual(await agent.readiness(), { status: 200, reasons: [] });
+    t.truthy((await agent.coverage()).cluster.trouble);
+
+    await kube.startApiServer();
+    await kube.kubectl(['label', 'namespace', namespace, 'wallarm-mirror-']);
+    const subject = `${namespace}/${pod.name} container web`;
+    t.true(await agent.logs(new RegExp(`released ${subject}: nothing asks`), 60_000), agent.stderr());
+    await get(second.nginx.port, 'after');
+    t.true(await agent.logs(/the API server answers again/, 70_000));
+    t.is(agent.stderr().match(/What is mirrored stays so/g)?.length, 1);
+    t.deepEqual(idsSoFar(agent), ['before', 'without', 'restarted without']);
+  },
+);
