@@ -3,7 +3,9 @@ import { availableParallelism, homedir } from 'node:os';
 import { join } from 'node:path';
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
+import { connectorRemedies, connectorSchema, realIpSchema } from './connector/schema.ts';
 import { environmentOf } from './environment.ts';
+import type { LogSettings } from './log.ts';
 
 const mib = 1024 * 1024;
 
@@ -53,11 +55,13 @@ const schema = z.strictObject({
       maxRecordedBodyBytes: amount(16 * 1024, 0),
     })
     .prefault({}),
-  log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
+  connector: connectorSchema,
+  realIp: realIpSchema,
+  log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).optional() }).prefault({}),
   shutdownGraceMs: amount(10_000, 0),
 });
 
-export type Config = z.infer<typeof schema>;
+export type Config = Omit<z.infer<typeof schema>, 'log'> & { log: LogSettings };
 
 /** What to write at each place; its keys are also all that may be written. */
 export const remedies: Readonly<Record<string, string>> = {
@@ -94,6 +98,7 @@ export const remedies: Readonly<Record<string, string>> = {
   'inspection.maxBodyBytes': 'Write a number of bytes, such as 131072; 0 inspects no bodies',
   'inspection.maxArguments': 'Write how many arguments to inspect, such as 255',
   'inspection.maxRecordedBodyBytes': 'Write a number of bytes, such as 16384; 0 records no bodies',
+  ...connectorRemedies,
   log: 'Write level:, or leave it out',
   'log.level': 'Write debug, info, warn or error',
   shutdownGraceMs: 'Write milliseconds, such as 10000',
@@ -113,11 +118,24 @@ export function readConfig(text: string, env: Readonly<Record<string, string | u
       'configuration: not a block of keys. Write keys at the left margin: ingest:, api:, store:',
     );
   }
-  const { overrides, mistakes } = environmentOf(env, Object.keys(remedies));
+  const { overrides, mistakes } = environmentOf(env, Object.keys(remedies).filter(hasVariable));
   const parsed = schema.safeParse(merge(value as Block, overrides));
   const wrong = [...mistakes, ...(parsed.success ? [] : parsed.error.issues.flatMap(sentencesOf))];
   if (wrong.length > 0 || !parsed.data) throw new ConfigError(wrong.join('\n'));
-  return parsed.data;
+  return { ...parsed.data, log: logSettings(parsed.data) };
+}
+
+/** The connector's blocks are deep and have lists of lists. */
+const hasVariable = (path: string): boolean => !path.startsWith('connector');
+
+/** Our own `log.level` over the connector's; it knows `fatal`, we end with an `error`. */
+function logSettings({ log, connector }: z.infer<typeof schema>): LogSettings {
+  const { level, pretty, log_file } = connector.log;
+  return {
+    level: log.level ?? (level === 'fatal' ? 'error' : level) ?? 'info',
+    isPretty: pretty,
+    toStderr: log_file === 'stderr',
+  };
 }
 
 /** Tells codes and lines only: the parser's own messages quote the text, and the token is in it. */
@@ -153,23 +171,49 @@ function merge(base: Block, over: Block): Block {
 }
 
 function sentencesOf(issue: z.core.$ZodIssue): string[] {
-  const path = issue.path.filter((step) => typeof step === 'string').join('.');
+  const where = placeOf(issue.path);
+  const path = issue.path
+    .filter((step) => typeof step === 'string')
+    .join('.')
+    // A route within a route is written as one.
+    .replace(/(\.routes)+/g, '.routes');
   if (issue.code === 'unrecognized_keys') {
     const prefix = path === '' ? '' : `${path}.`;
     const known = Object.keys(remedies).flatMap((key) => {
       const name = key.slice(prefix.length);
       return key.startsWith(prefix) && !name.includes('.') ? [name] : [];
     });
-    return issue.keys.map((key) => `${prefix}${key}: no such key. Write one of ${known.join(', ')}`);
+    const place = where === '' ? '' : `${where}.`;
+    return issue.keys.map((key) => `${place}${key}: no such key. Write one of ${known.join(', ')}`);
   }
-  return [`${path}: ${whatIsWrong(issue)}. ${remedies[path] ?? 'See the example in README.md'}`];
+  return [`${where}: ${whatIsWrong(issue)}. ${remedyOf(path)}`];
+}
+
+/** `connector.proxy_headers[0].real_ip`. */
+const placeOf = (path: readonly PropertyKey[]): string =>
+  path
+    .map((step) => (typeof step === 'number' ? `[${step}]` : `.${String(step)}`))
+    .join('')
+    .slice(1);
+
+/** Of the place, or of the nearest one around it. */
+function remedyOf(path: string): string {
+  for (let place = path; place !== ''; place = place.slice(0, Math.max(0, place.lastIndexOf('.')))) {
+    const remedy = remedies[place];
+    if (remedy !== undefined) return remedy;
+  }
+  return 'See the example in README.md';
 }
 
 function whatIsWrong(issue: z.core.$ZodIssue): string {
+  if (issue.code === 'custom') return issue.message;
+  if (issue.code === 'invalid_key') return issue.issues[0]?.message ?? 'it is no name of a header';
   if (issue.code === 'invalid_type')
     return issue.input === undefined ? 'it is missing' : `it is not a ${issue.expected}`;
   if (issue.code === 'too_small')
-    return `it is less than ${issue.minimum}${issue.origin === 'string' ? ' characters' : ''}`;
+    return issue.origin === 'array'
+      ? 'it is empty'
+      : `it is less than ${issue.minimum}${issue.origin === 'string' ? ' characters' : ''}`;
   if (issue.code === 'too_big') return `it is more than ${issue.maximum}`;
   if (issue.code === 'custom') return issue.message;
   return 'it does not fit';

@@ -1,6 +1,7 @@
 // The configuration's keys as environment variables: PODMIRROR_PROCESSOR_INGEST_MAX_BATCH_BYTES is ingest.maxBatchBytes.
 
 const prefix = 'PODMIRROR_PROCESSOR_';
+const lists = ['ingest.agents', 'realIp.trustedCIDRs'];
 
 /** Values by path of those `paths` that `env` names; a sentence for each variable that names none. */
 export function environmentOf(
@@ -31,7 +32,7 @@ export function variableOf(path: string): string {
 }
 
 function readValue(path: string, text: string): unknown {
-  if (path === 'ingest.agents') return text.split(',').map((name) => name.trim());
+  if (lists.includes(path)) return text.split(',').map((name) => name.trim());
   // A token of digits stays text.
   return path !== 'api.token' && /^\d+$/.test(text) ? Number(text) : text;
 }

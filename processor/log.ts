@@ -1,13 +1,24 @@
-// The processor's log: JSON lines on stdout, one per change of state, never one per exchange.
+// The processor's log: JSON lines on stdout unless configured otherwise, one per change of state, never one per exchange.
 import { createLogger, format, type Logger, transports } from 'winston';
 
 export type { Logger };
 
-export function createLog(level: string): Logger {
+export interface LogSettings {
+  level: 'debug' | 'info' | 'warn' | 'error';
+  /** Lines for people; else JSON. */
+  isPretty: boolean;
+  /** Else to stdout. */
+  toStderr: boolean;
+}
+
+export function createLog({ level, isPretty, toStderr }: LogSettings): Logger {
+  const pretty = format.printf(({ timestamp, level, message }) => `${timestamp} ${level} ${message}`);
   return createLogger({
     level,
-    format: format.combine(format.timestamp(), format.json()),
-    transports: [new transports.Console()],
+    format: format.combine(format.timestamp(), isPretty ? pretty : format.json()),
+    transports: [
+      new transports.Console({ stderrLevels: toStderr ? ['debug', 'info', 'warn', 'error'] : [] }),
+    ],
   });
 }
 

@@ -60,7 +60,7 @@ function makeRulesFolder(storeFile: string): string {
 
 async function start(config: Config): Promise<void> {
   const { ingest, api, ops, inspection } = config;
-  const log = createLog(config.log.level);
+  const log = createLog(config.log);
   const now = () => Date.now();
   const warnSeldom = seldom((message) => log.warn(message), seldomIntervalMs, now);
   const errorSeldom = seldom((message) => log.error(message), seldomIntervalMs, now);
