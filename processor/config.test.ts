@@ -54,3 +54,50 @@ for (const text of [
     t.false(error.message.includes('s3cret'), error.message);
   });
 }
+
+test("mistakes in the connector's block name the place, what is wrong and what to write", (t) => {
+  const block = `${good}
+realIp: { header: Forwarded, trustedCIDRs: [10.0.0.0/33] }
+connector:
+  allowed_hosts: ["[", ""]
+  input_filters:
+    inspect: [{}, { path: "(?=a)" }, { headers: { "a b": x, accept: "[s3cret" } }]
+    bypas: []
+  proxy_headers: [{ trusted_networks: [], real_ip: [X-Forwarded-For], realip: [] }, { real_ip: [Forwarded] }]
+  route_config:
+    wallarm_mode: on
+    routes:
+      - { host: a, routes: [{ route: api, wallarm_application: x, wallarm_mode: strict, path: / }] }
+  log: { level: loud }
+  allowed_host: [a]
+`;
+  const error = t.throws(() => readConfig(block, { PODMIRROR_PROCESSOR_CONNECTOR_ALLOWED_HOSTS: 'a' }));
+  t.snapshot(error.message);
+});
+
+test('a connector block with nothing written behind its keys is empty', (t) => {
+  const text = `${good}connector:\n  allowed_hosts:\n  input_filters:\n  proxy_headers:\n  route_config:\n  log:\nrealIp:\n`;
+  t.like(readConfig(text, {}), {
+    connector: { allowed_hosts: [], proxy_headers: [] },
+    realIp: { header: 'X-Real-IP', trustedCIDRs: [] },
+    log: { level: 'info', isPretty: false, toStderr: false },
+  });
+  t.deepEqual(readConfig(`${good}connector:\n`, {}), readConfig(good, {}));
+});
+
+test("the connector's log settings count unless our own are written", (t) => {
+  const connector = 'connector: { log: { level: fatal, pretty: true, log_file: stderr } }\n';
+  t.deepEqual(readConfig(good + connector, {}).log, { level: 'error', isPretty: true, toStderr: true });
+  t.is(readConfig(`${good}${connector}log: { level: debug }`, {}).log.level, 'debug');
+});
+
+test('trusted networks come from the environment too', (t) => {
+  const env = {
+    PODMIRROR_PROCESSOR_REAL_IP_HEADER: 'X-Forwarded-For',
+    PODMIRROR_PROCESSOR_REAL_IP_TRUSTED_CIDRS: '10.0.0.0/8, fd00::/8',
+  };
+  t.deepEqual(readConfig(good, env).realIp, {
+    header: 'X-Forwarded-For',
+    trustedCIDRs: ['10.0.0.0/8', 'fd00::/8'],
+  });
+});

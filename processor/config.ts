@@ -119,7 +119,7 @@ export function readConfig(text: string, env: Readonly<Record<string, string | u
     );
   }
   const { overrides, mistakes } = environmentOf(env, Object.keys(remedies).filter(hasVariable));
-  const parsed = schema.safeParse(merge(value as Block, overrides));
+  const parsed = schema.safeParse(merge(value as Block, overrides), { reportInput: true });
   const wrong = [...mistakes, ...(parsed.success ? [] : parsed.error.issues.flatMap(sentencesOf))];
   if (wrong.length > 0 || !parsed.data) throw new ConfigError(wrong.join('\n'));
   return { ...parsed.data, log: logSettings(parsed.data) };

@@ -5,12 +5,16 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { createAuthority, issueLeaf } from '../certs/authority.ts';
-import { encodeBatch } from './fake/batch.ts';
+import { browserHeaders, encodeBatch } from './fake/batch.ts';
 import { eventually, type FakeProcessor, makeSite, post, startProcessor } from './fake/processor.ts';
 import type { Stats } from './store/store.ts';
 
-async function begin(t: ExecutionContext, env: Record<string, string> = {}) {
-  const site = makeSite();
+async function begin(
+  t: ExecutionContext,
+  env: Record<string, string> = {},
+  over: Record<string, unknown> = {},
+) {
+  const site = makeSite(over);
   const processor = await startProcessor(site, env);
   t.teardown(async () => {
     await processor.end('SIGKILL');
@@ -51,6 +55,58 @@ test('an attack that an agent saw is on record, and the ledger closes', async (t
   t.regex(text, /^podmirror_processor_exchanges_inspected_total 2$/m);
   t.is((await processor.ops('/ready')).status, 200);
   t.is(await processor.end('SIGTERM'), 0);
+});
+
+test('the client behind a trusted proxy is on record, and what the connector block excludes is counted', async (t) => {
+  const { processor, site } = await begin(
+    t,
+    {},
+    {
+      realIp: { header: 'X-Forwarded-For', trustedCIDRs: ['10.0.0.0/8'] },
+      connector: {
+        allowed_hosts: ['*.example'],
+        input_filters: { bypass: [{ path: '\\.png$' }] },
+        route_config: {
+          wallarm_mode: 'block',
+          wallarm_application: 7,
+          routes: [{ route: '/off', wallarm_mode: 'off' }],
+        },
+      },
+    },
+  );
+  const headers: [string, string][] = [...browserHeaders, ['X-Forwarded-For', '1.1.1.1, 203.0.113.9']];
+  await post(
+    site,
+    processor,
+    encodeBatch([
+      { target: '/etc/passwd', headers },
+      { target: '/etc/passwd.png', headers },
+      { target: '/off/etc/passwd', headers },
+      { target: '/off/../etc/passwd', headers },
+      { target: '/etc/passwd', headers: [['Host', 'other.org']] },
+    ]),
+  );
+  t.like(await inspected(processor, 2), {
+    received: 5,
+    excluded: { bypassed: 1, mode_off: 1, host_not_allowed: 1 },
+    dropped: {},
+    pending: 0,
+    hits: 2,
+  });
+  const { attacks } = (await processor.api('/api/attacks')) as { attacks: object[] };
+  for (const attack of attacks) t.like(attack, { clientAddress: '203.0.113.9', peerAddress: '10.0.0.1' });
+  t.like(await processor.api('/api/attacks/1'), {
+    recorded: [
+      {
+        client: { address: '203.0.113.9', header: 'X-Forwarded-For' },
+        connection: { clientAddress: '10.0.0.1' },
+        host: 'shop.example',
+        application: 7,
+      },
+    ],
+  });
+  t.regex((await processor.ops('/metrics')).text, /exchanges_excluded_total\{reason="mode_off"\} 1/);
+  t.regex(processor.log(), /connector\.route_config\.wallarm_mode: block only monitors here/);
 });
 
 test('a batch that is sent again is stored once', async (t) => {

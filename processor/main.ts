@@ -7,6 +7,7 @@ import { watchCertificates } from '../certs/source.ts';
 import { createApi } from './api/app.ts';
 import { readTokenFile } from './api/token-file.ts';
 import { type Config, readConfig } from './config.ts';
+import { notesOf } from './connector/notes.ts';
 import { createIngest } from './ingest/app.ts';
 import { createIngestServer, useCertificates } from './ingest/server.ts';
 import { inspectBatch, isCareful } from './inspection/inspect-batch.ts';
@@ -61,6 +62,9 @@ function makeRulesFolder(storeFile: string): string {
 async function start(config: Config): Promise<void> {
   const { ingest, api, ops, inspection } = config;
   const log = createLog(config.log);
+  const notes = notesOf(config.connector);
+  for (const warning of notes.warnings) log.warn(`configuration: ${warning}`);
+  if (notes.ignored !== undefined) log.info(notes.ignored);
   const now = () => Date.now();
   const warnSeldom = seldom((message) => log.warn(message), seldomIntervalMs, now);
   const errorSeldom = seldom((message) => log.error(message), seldomIntervalMs, now);
@@ -89,6 +93,7 @@ async function start(config: Config): Promise<void> {
     timeoutMs: inspection.timeoutMs,
     settings: {
       rulesFiles,
+      connector: { connector: config.connector, realIp: config.realIp },
       maxBodyBytes: inspection.maxBodyBytes,
       maxArguments: inspection.maxArguments,
       threshold: inspection.threshold,

@@ -11,6 +11,7 @@ const stats: Stats = {
   duplicateBatches: 0,
   duplicateExchanges: 0,
   inspected: 2,
+  excluded: {},
   dropped: {},
   pending: 0,
   hits: 0,

@@ -13,11 +13,15 @@ export function attackDetail({ recorded, ...attack }: Attack & { recorded: Hit[]
 }
 
 function hitView({ id, score, deciding, exchange, matches, mark }: Hit) {
-  const { startMs, connection, request, response, gap, joinedLate } = exchange;
+  const { startMs, connection, request, response, gap, joinedLate, origin } = exchange;
   return {
     id,
     time: iso(startMs),
     score,
+    // The connection's clientAddress is the peer: a proxy, or the client itself.
+    client: origin?.client ?? { address: connection.clientAddress },
+    host: origin?.host ?? null,
+    application: origin?.application ?? null,
     connection,
     request,
     response: response ?? null,

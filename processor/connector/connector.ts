@@ -30,6 +30,9 @@ export interface ConnectorSettings {
   realIp: RealIpConfig;
 }
 
+// A name of the DNS has 253 at most; it is recorded with each hit.
+const maxHostChars = 300;
+
 export function createConnector({
   connector,
   realIp,
@@ -47,8 +50,8 @@ export function createConnector({
     const rule = proxiesOf(peer, rules);
     // A rule about hosts alone leaves the address to the load balancer's header.
     const ofAddress = rule && rule.realIp.length > 0 ? rule : proxiesOf(peer, [balancer]);
-    const sent = sentHost(request);
-    const host = originalHost(request.headers, rule) ?? sent;
+    const sent = sentHost(request).slice(0, maxHostChars);
+    const host = originalHost(request.headers, rule)?.slice(0, maxHostChars) ?? sent;
     const paths = pathForms(request.target);
     const { application, isOff } = route(host, paths);
     const origin = {

@@ -1,6 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { compileInputFilters } from './input-filter.ts';
+import { compileInputFilters, type FilterVerdict } from './input-filter.ts';
 import { pathForms } from './path.ts';
 
 // The examples of the vendor's documentation.
@@ -18,7 +18,7 @@ type Row = [
   filter: typeof byToken,
   target: string,
   headers: Record<string, string>,
-  expected: string,
+  expected: FilterVerdict,
 ];
 const token = { authorization: 'Bearer x' };
 const rows: Row[] = [

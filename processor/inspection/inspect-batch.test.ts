@@ -3,18 +3,19 @@ import { encodeBatch } from '../fake/batch.ts';
 import { inspectBatch } from './inspect-batch.ts';
 
 const body = encodeBatch([{ target: '/a' }, { target: '/b' }, { target: '/c' }]);
+const origin = { client: { address: '10.0.0.1' }, host: '' };
 const base = {
   maxRecordedBodyBytes: 10,
   onDrop: () => {},
-  pool: { inspect: async () => ({ judgement: null }) },
+  pool: { inspect: async () => ({ judgement: null, origin }) },
 };
 const pending = { seq: 1, body, exchanges: 3, attempts: 1, skipped: [] as number[] };
 
 test('every exchange of a batch is inspected or dropped', async (t) => {
   const inspect = async ({ request }: { request: { target: string } }) =>
-    request.target === '/b' ? { dropped: 'timeout' as const, message: '' } : { judgement: null };
+    request.target === '/b' ? { dropped: 'timeout' as const, message: '' } : { judgement: null, origin };
   const outcome = await inspectBatch({ ...base, pending, pool: { inspect }, suspect: () => t.fail() });
-  t.deepEqual(outcome, { inspected: 2, dropped: { timeout: 1 }, hits: [] });
+  t.deepEqual(outcome, { inspected: 2, excluded: {}, dropped: { timeout: 1 }, hits: [] });
 });
 
 test('a batch that was begun twice goes one by one and leaves out what was fatal', async (t) => {
@@ -25,7 +26,7 @@ test('a batch that was begun twice goes one by one and leaves out what was fatal
     suspect: (index) => suspects.push(index),
   });
   t.deepEqual(suspects, [0, null, 2, null]);
-  t.deepEqual(outcome, { inspected: 2, dropped: { process_crash: 1 }, hits: [] });
+  t.deepEqual(outcome, { inspected: 2, excluded: {}, dropped: { process_crash: 1 }, hits: [] });
 });
 
 test('a stored batch that cannot be read any more is counted', async (t) => {
@@ -34,5 +35,12 @@ test('a stored batch that cannot be read any more is counted', async (t) => {
     pending: { ...pending, body: Buffer.from('junk') },
     suspect: () => {},
   });
-  t.deepEqual(outcome, { inspected: 0, dropped: { undecodable: 3 }, hits: [] });
+  t.deepEqual(outcome, { inspected: 0, excluded: {}, dropped: { undecodable: 3 }, hits: [] });
+});
+
+test('what the configuration excludes is counted by reason, and no drop', async (t) => {
+  const inspect = async ({ request }: { request: { target: string } }) =>
+    request.target === '/b' ? { judgement: null, origin } : { excluded: 'bypassed' as const };
+  const outcome = await inspectBatch({ ...base, pending, pool: { inspect }, suspect: () => t.fail() });
+  t.deepEqual(outcome, { inspected: 1, excluded: { bypassed: 2 }, dropped: {}, hits: [] });
 });

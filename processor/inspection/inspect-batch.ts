@@ -1,4 +1,5 @@
 // One accepted batch, from its bytes to what is recorded about it.
+import type { Origin } from '../connector/connector.ts';
 import { BadBatch, type Batch, decodeBatch, type Exchange } from '../exchange.ts';
 import type { LossReason, NewHit, Outcome, Pending } from '../store/store.ts';
 import { endpointOf, parameterOf } from './endpoint.ts';
@@ -38,14 +39,20 @@ export async function inspectBatch(options: BatchInspectionOptions): Promise<Out
     // It was decoded once before it was accepted: an older or a newer podmirror wrote it.
     if (!(error instanceof BadBatch)) throw error;
     drop('undecodable', pending.exchanges, error.message);
-    return { inspected: 0, dropped, hits: [] };
+    return { inspected: 0, excluded: {}, dropped, hits: [] };
   }
 
   const hits: NewHit[] = [];
+  const excluded: Outcome['excluded'] = {};
   let inspected = 0;
   const settle = (exchange: Exchange, result: Inspected) => {
     if ('dropped' in result) return drop(result.dropped, 1, result.message);
-    if (result.judgement) hits.push(hitOf(exchange, result.judgement, maxRecordedBodyBytes));
+    if ('excluded' in result) {
+      excluded[result.excluded] = (excluded[result.excluded] ?? 0) + 1;
+      return;
+    }
+    const { judgement, origin } = result;
+    if (judgement) hits.push(hitOf(exchange, judgement, origin, maxRecordedBodyBytes));
     inspected += 1;
   };
 
@@ -63,10 +70,15 @@ export async function inspectBatch(options: BatchInspectionOptions): Promise<Out
     if (careful) await done.finally(() => suspect(null));
   }
   await Promise.all(running);
-  return { inspected, dropped, hits };
+  return { inspected, excluded, dropped, hits };
 }
 
-function hitOf(exchange: Exchange, judgement: Judgement, maxRecordedBodyBytes: number): NewHit {
+function hitOf(
+  exchange: Exchange,
+  judgement: Judgement,
+  origin: Origin,
+  maxRecordedBodyBytes: number,
+): NewHit {
   const { target, ...seen } = exchange;
   const { type, score, deciding, matches, mark } = judgement;
   return {
@@ -74,7 +86,7 @@ function hitOf(exchange: Exchange, judgement: Judgement, maxRecordedBodyBytes: n
     target,
     endpoint: endpointOf(exchange.request),
     parameter: parameterOf(deciding),
-    exchange: { ...seen, request: recordedRequest(exchange.request, maxRecordedBodyBytes) },
+    exchange: { ...seen, origin, request: recordedRequest(exchange.request, maxRecordedBodyBytes) },
     score,
     matches,
     deciding: deciding.id,

@@ -1,5 +1,6 @@
 // Inspectors in worker threads: off the event loop, replaced when they die or do not come back.
 import { Worker } from 'node:worker_threads';
+import type { Exclusion, Origin } from '../connector/connector.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Judgement } from './judge.ts';
 import type { WorkerAnswer, WorkerSettings } from './worker.ts';
@@ -8,7 +9,10 @@ import type { WorkerAnswer, WorkerSettings } from './worker.ts';
 export type DropReason = 'timeout' | 'worker_crash' | 'inspection_error';
 
 /** `judgement` null: no attack. */
-export type Inspected = { judgement: Judgement | null } | { dropped: DropReason; message: string };
+export type Inspected =
+  | { judgement: Judgement | null; origin: Origin }
+  | { excluded: Exclusion }
+  | { dropped: DropReason; message: string };
 
 export interface PoolOptions {
   workers: number;
@@ -49,6 +53,13 @@ interface Slot {
 // A worker that cannot even load its rules would be restarted at full speed.
 const restartDelayMs = 1000;
 
+function inspectedOf(answer: Exclude<WorkerAnswer, { kind: 'ready' }>): Inspected {
+  if (answer.kind === 'error') return { dropped: 'inspection_error', message: answer.message };
+  return answer.kind === 'excluded'
+    ? { excluded: answer.excluded }
+    : { judgement: answer.judgement, origin: answer.origin };
+}
+
 export function createPool({ workers, timeoutMs, settings, onTrouble, file }: PoolOptions): Pool {
   const workerFile = file ?? new URL('worker.ts', import.meta.url);
   const slots = new Set<Slot>();
@@ -83,11 +94,7 @@ export function createPool({ workers, timeoutMs, settings, onTrouble, file }: Po
       const job = slot.job;
       clearTimeout(slot.timer);
       delete slot.job;
-      job?.resolve(
-        answer.kind === 'judged'
-          ? { judgement: answer.judgement }
-          : { dropped: 'inspection_error', message: answer.message },
-      );
+      job?.resolve(inspectedOf(answer));
     }
     feed();
   };

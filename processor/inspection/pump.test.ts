@@ -2,7 +2,7 @@ import test from 'ava';
 import type { Pending } from '../store/store.ts';
 import { startPump } from './pump.ts';
 
-const outcome = { inspected: 1, dropped: {}, hits: [] };
+const outcome = { inspected: 1, excluded: {}, dropped: {}, hits: [] };
 const pendings = (...attempts: number[]): Pending[] =>
   attempts.map((attempts, index) => ({
     seq: index + 1,

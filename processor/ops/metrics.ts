@@ -33,7 +33,7 @@ export function createMetrics({ stats, backlog, workers }: MetricsOptions): Metr
     });
   new Gauge({
     name: 'podmirror_processor_exchanges_received_total',
-    help: 'Exchanges accepted: inspected + dropped + pending',
+    help: 'Exchanges accepted: inspected + excluded + dropped + pending',
     registers,
     collect() {
       // The first gauge of the ledger: all of them show one moment.
@@ -52,8 +52,17 @@ export function createMetrics({ stats, backlog, workers }: MetricsOptions): Metr
   ledger('batches_duplicate_total', 'Batches sent again', (stats) => stats.duplicateBatches);
   ledger('hits_total', 'Malicious exchanges', (stats) => stats.hits);
   new Gauge({
+    name: 'podmirror_processor_exchanges_excluded_total',
+    help: 'Exchanges not inspected because the configuration says so, by reason',
+    labelNames: ['reason'],
+    registers,
+    collect() {
+      for (const [reason, amount] of Object.entries(current.excluded)) this.set({ reason }, amount);
+    },
+  });
+  new Gauge({
     name: 'podmirror_processor_exchanges_dropped_total',
-    help: 'Exchanges accepted and not inspected, by reason',
+    help: 'Exchanges accepted and lost before they were inspected, by reason',
     labelNames: ['reason'],
     registers,
     collect() {

@@ -56,6 +56,8 @@ function tellProblem(message) {
   byId('problem').hidden = message === '';
 }
 
+const clientText = (client, peer) => (client === peer ? client : `${client} via ${peer}`);
+
 function attackRow(attack) {
   const link = make(
     'a',
@@ -68,7 +70,7 @@ function attackRow(attack) {
     make('td', { class: 'time' }, timeText(attack.lastSeen)),
     make('td', { class: 'badge-cell' }, make('span', { class: 'badge' }, typeName(attack.type))),
     make('td', { class: 'code' }, targetName(attack.target)),
-    make('td', { class: 'code' }, attack.clientAddress),
+    make('td', { class: 'code' }, clientText(attack.clientAddress, attack.peerAddress)),
     make('td', {}, link),
     make('td', {}, attack.status === null ? 'not seen' : String(attack.status)),
     make('td', { class: 'number' }, String(attack.hits)),
@@ -102,10 +104,11 @@ function emptyAdvice({ received }) {
   return `${received} exchanges arrived and none was an attack. To see one:`;
 }
 
-function showLedger({ received, inspected, pending, dropped, hits }) {
-  const lost = Object.values(dropped).reduce((sum, amount) => sum + amount, 0);
+function showLedger({ received, inspected, pending, excluded, dropped, hits }) {
+  const sum = (amounts) => Object.values(amounts).reduce((sum, amount) => sum + amount, 0);
+  const left = sum(excluded);
   byId('ledger').textContent =
-    `${received} exchanges: ${inspected} inspected, ${pending} waiting, ${lost} dropped · ${hits} malicious`;
+    `${received} exchanges: ${inspected} inspected, ${pending} waiting, ${left > 0 ? `${left} excluded, ` : ''}${sum(dropped)} dropped · ${hits} malicious`;
 }
 
 async function showAttack(id) {
@@ -125,7 +128,7 @@ async function showAttack(id) {
   );
   byId('hit').replaceChildren(
     ...attack.recorded.map((hit, index) =>
-      make('option', { value: String(index) }, `${timeText(hit.time)}, ${hit.connection.clientAddress}`),
+      make('option', { value: String(index) }, `${timeText(hit.time)}, ${hit.client.address}`),
     ),
   );
   byId('hit').onchange = () => showHit(attack.recorded[Number(byId('hit').value)]);
@@ -137,14 +140,21 @@ async function showAttack(id) {
 const fact = (name, ...value) => [make('dt', {}, name), make('dd', {}, ...value)];
 
 function showHit(hit) {
-  const { connection, response, gap, joinedLate, mark } = hit;
-  byId('hit-facts').textContent = [
+  const { client, host, application, connection, response, gap, joinedLate, mark } = hit;
+  const facts = [
+    ...(client.header ? [`Client ${client.address} by ${client.header}`] : []),
+    ...(client.unknown ? [`real client unknown: ${client.unknown}`] : []),
+    ...(host ? [`host ${host}`] : []),
+    ...(application === null ? [] : [`application ${application}`]),
     `From ${connection.clientAddress} port ${connection.clientPort} to ${connection.serverAddress} port ${connection.serverPort}`,
     connection.tls ? 'TLS' : 'plaintext',
     response ? `answered ${response.status}` : 'answer not seen',
     ...(gap ? ['bytes of it were lost on the way'] : []),
     ...(joinedLate ? ['the connection was older than the capture'] : []),
-  ].join(' · ');
+  ];
+  byId('hit-facts').replaceChildren(
+    ...facts.flatMap((text, index) => [...(index === 0 ? [] : [' · ']), ...bytes(text)]),
+  );
   byId('request').replaceChildren(...requestNodes(hit));
   byId('mark-note').textContent = mark
     ? 'Marked: what the deciding rule matched.'

@@ -9,9 +9,15 @@ const attackGapMs = 3_600_000;
 const maxRecordedHits = 100;
 
 export function recordHit(db: DatabaseSync, hit: NewHit): void {
-  const { startMs, connection, request, response } = hit.exchange;
+  const { startMs, connection, request, response, origin } = hit.exchange;
   const target = JSON.stringify(hit.target);
-  const shown = [connection.clientAddress, request.method, pathOf(request.target), response?.status ?? null];
+  const shown = [
+    origin?.client.address ?? connection.clientAddress,
+    connection.clientAddress,
+    request.method,
+    pathOf(request.target),
+    response?.status ?? null,
+  ];
   const found = db
     .prepare(
       `SELECT id, hits FROM attack WHERE target = ? AND endpoint = ? AND parameter = ? AND type = ?
@@ -24,15 +30,15 @@ export function recordHit(db: DatabaseSync, hit: NewHit): void {
   if (found) {
     db.prepare(
       `UPDATE attack SET first_ms = min(first_ms, ?), last_ms = max(last_ms, ?), hits = hits + 1, score = max(score, ?),
-         client_address = ?, method = ?, path = ?, status = ? WHERE id = ?`,
+         client_address = ?, peer_address = ?, method = ?, path = ?, status = ? WHERE id = ?`,
     ).run(startMs, startMs, hit.score, ...shown, found.id);
     if (found.hits < maxRecordedHits) insertHit(db, found.id, hit);
     return;
   }
   const made = db
     .prepare(
-      `INSERT INTO attack (type, target, endpoint, parameter, first_ms, last_ms, hits, score, client_address, method, path, status)
-       VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?)`,
+      `INSERT INTO attack (type, target, endpoint, parameter, first_ms, last_ms, hits, score, client_address, peer_address, method, path, status)
+       VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?)`,
     )
     .run(hit.type, target, hit.endpoint, hit.parameter, startMs, startMs, hit.score, ...shown);
   insertHit(db, Number(made.lastInsertRowid), hit);

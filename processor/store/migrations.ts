@@ -54,6 +54,10 @@ const migrations: readonly string[] = [
     value INTEGER NOT NULL
   ) WITHOUT ROWID;
   `,
+  `
+  ALTER TABLE attack ADD COLUMN peer_address TEXT NOT NULL DEFAULT '';
+  UPDATE attack SET peer_address = client_address;
+  `,
 ];
 
 /** Throws when the file was written by a newer podmirror. */

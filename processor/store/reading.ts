@@ -7,7 +7,7 @@ import type { Attack, Cursor, Hit } from './store.ts';
 const maxHitsShown = 50;
 
 const columns = `id, type, target, endpoint, parameter, first_ms AS firstMs, last_ms AS lastMs, hits, score,
-  client_address AS clientAddress, method, path, status`;
+  client_address AS clientAddress, peer_address AS peerAddress, method, path, status`;
 
 type AttackRow = Omit<Attack, 'target'> & { target: string };
 type HitRow = {

@@ -10,7 +10,7 @@ import { openSqlite } from './sqlite.ts';
 import { type NewHit, StoreUnavailable } from './store.ts';
 
 const hourMs = 3_600_000;
-const outcome = (hits: NewHit[] = []) => ({ inspected: hits.length, dropped: {}, hits });
+const outcome = (hits: NewHit[] = []) => ({ inspected: hits.length, excluded: {}, dropped: {}, hits });
 
 function hit(startMs: number, over: Partial<NewHit> = {}): NewHit {
   const { target, ...exchange } = decodeBatch(encodeBatch([{ target: '/a?x=1' }], { nowMs: startMs }))
@@ -44,13 +44,24 @@ test('the same batch id is stored once', (t) => {
   t.deepEqual(store.backlog(), { batches: 1, bytes: 1 });
 });
 
-test('received = inspected + dropped + pending', (t) => {
+test('received = inspected + excluded + dropped + pending', (t) => {
   const store = openSqlite(':memory:');
   for (let count = 0; count < 3; count++)
     store.accept({ id: randomBytes(16), body: Buffer.from('x'), exchanges: 4, nowMs: 0 });
   const [first] = store.take(0, 1);
-  store.finish(first?.seq ?? 0, { inspected: 3, dropped: { timeout: 1 }, hits: [] });
-  t.like(store.stats(), { received: 12, inspected: 3, dropped: { timeout: 1 }, pending: 8 });
+  store.finish(first?.seq ?? 0, {
+    inspected: 1,
+    excluded: { bypassed: 1, mode_off: 1 },
+    dropped: { timeout: 1 },
+    hits: [],
+  });
+  t.like(store.stats(), {
+    received: 12,
+    inspected: 1,
+    excluded: { bypassed: 1, mode_off: 1 },
+    dropped: { timeout: 1 },
+    pending: 8,
+  });
 });
 
 test('a batch remembers what was inspected when the process died', (t) => {
@@ -153,4 +164,21 @@ test('a batch that comes again after days is known', (t) => {
   t.is(store.accept(batch), 'duplicate');
   store.prune({ maxHits: 10, keepDays: 1 }, 8 * 24 * hourMs);
   t.is(store.accept(batch), 'stored');
+});
+
+test('a file of an earlier podmirror keeps its attacks, with the client as peer', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'podmirror-store-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, 'old.db');
+  const first = openSqlite(file);
+  first.accept({ id: randomBytes(16), body: Buffer.from('x'), exchanges: 1, nowMs: 0 });
+  for (const { seq } of first.take(0, 1)) first.finish(seq, outcome([hit(hourMs)]));
+  first.close();
+  const db = new DatabaseSync(file);
+  db.exec('ALTER TABLE attack DROP COLUMN peer_address; PRAGMA user_version = 1');
+  db.close();
+
+  const store = openSqlite(file);
+  t.teardown(() => store.close());
+  t.like(store.attacks({ limit: 1 })[0], { clientAddress: '10.0.0.1', peerAddress: '10.0.0.1' });
 });

@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
+import type { Exclusion } from '../connector/connector.ts';
 import { recordHit } from './hits.ts';
 import { migrate } from './migrations.ts';
 import { readAttack, readAttacks } from './reading.ts';
@@ -106,6 +107,7 @@ function createStore(db: DatabaseSync): Store {
         const removed = removeInbox.all<{ bytes: number }>(seq)[0];
         if (!removed) return undefined;
         count('inspected', outcome.inspected);
+        for (const [reason, amount] of Object.entries(outcome.excluded)) count(`excluded.${reason}`, amount);
         for (const [reason, amount] of Object.entries(outcome.dropped)) count(`dropped.${reason}`, amount);
         count('hits', outcome.hits.length);
         for (const hit of outcome.hits) guard(() => recordHit(db, hit));
@@ -141,9 +143,12 @@ function createStore(db: DatabaseSync): Store {
 
 function toStats(rows: { name: string; value: number }[], pending: number): Stats {
   const values = new Map(rows.map(({ name, value }) => [name, value]));
-  const dropped = rows.flatMap(({ name, value }) =>
-    name.startsWith('dropped.') ? [[name.slice('dropped.'.length) as LossReason, value] as const] : [],
-  );
+  const byReason = <Reason extends string>(prefix: string) =>
+    Object.fromEntries(
+      rows.flatMap(({ name, value }) =>
+        name.startsWith(prefix) ? [[name.slice(prefix.length), value] as const] : [],
+      ),
+    ) as Partial<Record<Reason, number>>;
   const value = (name: string) => values.get(name) ?? 0;
   return {
     batches: value('batches'),
@@ -151,7 +156,8 @@ function toStats(rows: { name: string; value: number }[], pending: number): Stat
     duplicateBatches: value('duplicateBatches'),
     duplicateExchanges: value('duplicateExchanges'),
     inspected: value('inspected'),
-    dropped: Object.fromEntries(dropped),
+    excluded: byReason<Exclusion>('excluded.'),
+    dropped: byReason<LossReason>('dropped.'),
     pending,
     hits: value('hits'),
   };

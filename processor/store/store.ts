@@ -1,4 +1,5 @@
 // What the processor keeps. SQLite is one such store; PostgreSQL comes later.
+import type { Exclusion, Origin } from '../connector/connector.ts';
 import type { Exchange, Identity } from '../exchange.ts';
 import type { AttackType } from '../inspection/attack-type.ts';
 import type { Mark } from '../inspection/locate.ts';
@@ -47,6 +48,8 @@ export type LossReason = DropReason | 'process_crash' | 'undecodable';
 
 export interface Outcome {
   inspected: number;
+  /** Not inspected because the configuration says so. */
+  excluded: Partial<Record<Exclusion, number>>;
   dropped: Partial<Record<LossReason, number>>;
   hits: NewHit[];
 }
@@ -66,7 +69,8 @@ export interface NewHit {
   mark: Mark | null;
 }
 
-export type RecordedExchange = Omit<Exchange, 'target'>;
+/** `origin` is absent in hits that an older podmirror recorded. */
+export type RecordedExchange = Omit<Exchange, 'target'> & { origin?: Origin };
 
 export interface Hit extends Omit<NewHit, 'type' | 'target' | 'endpoint' | 'parameter'> {
   id: number;
@@ -85,8 +89,9 @@ export interface Attack {
   /** All, also those no longer recorded. */
   hits: number;
   score: number;
-  /** Of the last hit. */
+  /** Of the last hit: the client as far as it is known, and the peer of the connection, perhaps a proxy. */
   clientAddress: string;
+  peerAddress: string;
   method: string;
   path: string;
   status: number | null;
@@ -98,13 +103,14 @@ export interface Cursor {
   id: number;
 }
 
-/** exchanges received = inspected + Σ dropped + pending, at every moment. */
+/** exchanges received = inspected + Σ excluded + Σ dropped + pending, at every moment. */
 export interface Stats {
   batches: number;
   received: number;
   duplicateBatches: number;
   duplicateExchanges: number;
   inspected: number;
+  excluded: Partial<Record<Exclusion, number>>;
   dropped: Partial<Record<LossReason, number>>;
   pending: number;
   hits: number;
