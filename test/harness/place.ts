@@ -31,12 +31,12 @@ export interface Place {
 
 export const TARGET = 'shop';
 
-/** `storeFolder`: where the processor keeps its store, when it is not the place's directory. */
+/** `storeFolder`: where the processor keeps its store, when it is not the place's directory. `processor`: more of its configuration. */
 export async function openPlace(
   t: ExecutionContext,
-  { storeFolder }: { storeFolder?: string } = {},
+  { storeFolder, processor = {} }: { storeFolder?: string; processor?: Record<string, unknown> } = {},
 ): Promise<Place> {
-  const site = makeSite({}, storeFolder);
+  const site = makeSite(processor, storeFolder);
   t.teardown(() => site.remove());
   const { folder: directory, client, authority } = site;
   const files = {
