@@ -215,6 +215,5 @@ function whatIsWrong(issue: z.core.$ZodIssue): string {
       ? 'it is empty'
       : `it is less than ${issue.minimum}${issue.origin === 'string' ? ' characters' : ''}`;
   if (issue.code === 'too_big') return `it is more than ${issue.maximum}`;
-  if (issue.code === 'custom') return issue.message;
   return 'it does not fit';
 }
