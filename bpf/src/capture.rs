@@ -553,7 +553,10 @@ impl Owner<'_, '_> {
                     notes: if target.kind == Kind::Whole {
                         notes(&connections, target.exchanges)
                     } else {
-                        vec![format!("{} exchanges are dropped: nobody named the container in time", target.unattributed)]
+                        vec![format!(
+                            "{} exchanges are dropped: nobody named the container in time",
+                            target.unattributed
+                        )]
                     },
                     connections,
                 }

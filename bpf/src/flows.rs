@@ -64,13 +64,7 @@ impl Flows {
     }
 
     /// The target is not to be mirrored any more, from this moment on.
-    pub fn release(
-        &mut self,
-        target: u64,
-        why: Drop,
-        ledger: &mut Ledger,
-        done: &mut impl FnMut(u64, wire::Exchange),
-    ) {
+    pub fn release(&mut self, target: u64, why: Drop, ledger: &mut Ledger, done: &mut impl FnMut(u64, wire::Exchange)) {
         self.drop_where(why, ledger, done, |flow| flow.target == target);
     }
 

@@ -1,6 +1,6 @@
 /** The agent as its DaemonSet starts it, on this machine as one node of a test's API server. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { stringify } from 'yaml';
 import type { Ledger } from '../../bpf/index.d.ts';
@@ -89,6 +89,7 @@ export async function openClusterAgent(
   const { hostname, port } = new URL(kube.server);
   const program = startProgram([
     'env',
+    `PATH=${dirname(process.execPath)}:${process.env.PATH}`,
     `NODE_NAME=${node}`,
     'POD_NAME=podmirror-agent-test',
     `POD_NAMESPACE=${AGENT.namespace}`,
@@ -100,8 +101,7 @@ export async function openClusterAgent(
     '-c',
     script,
     account,
-    process.execPath,
-    'agent/main.ts',
+    'agent/podmirror-agent',
     '--config',
     config,
     '--print',
