@@ -87,6 +87,15 @@ const filters = async (): Promise<string> => {
   return kubectl(['get', 'configmap', 'podmirror-filters', '-n', 'podmirror', '-o', path]);
 };
 
+const caBundle = () =>
+  kubectl([
+    'get',
+    'mutatingwebhookconfiguration',
+    'podmirror-webhook',
+    '-o',
+    'jsonpath={.webhooks[0].clientConfig.caBundle}',
+  ]);
+
 /** Nothing here answers for the webhook, and changed filters are refused while nobody judges them. */
 const withoutJudge = () => kubectl(['delete', 'validatingwebhookconfiguration', 'podmirror-webhook']);
 
@@ -118,6 +127,10 @@ test.serial('webhook and processor run at Pod Security level restricted, the age
   t.is(await refusedAtRestricted('deployment/podmirror-webhook'), undefined);
   t.is(await refusedAtRestricted('deployment/podmirror-processor'), undefined);
   t.regex(String(await refusedAtRestricted('daemonset/podmirror-agent')), /hostPID=true/);
+  t.regex(
+    (await releaseIn(kube).upgrade()).stdout,
+    /The agent cannot run at Pod Security level restricted\. Label this namespace/,
+  );
   await label('privileged');
 });
 
@@ -128,6 +141,7 @@ test.serial('an upgrade leaves filters alone that somebody edited, until the val
   await kubectl(['patch', 'configmap', 'podmirror-filters', '-n', 'podmirror', '--type=merge', '-p', edited]);
   t.like(await release.upgrade(['--set=agent.log.level=debug']), { code: 0 });
   t.is(await filters(), 'allNamespaces: true\n');
+  t.true((await caBundle()).length > 0, 'what cainjector wrote is gone');
   await withoutJudge();
   t.like(await release.upgrade(['--set=config.agent.mirror.filters[0].namespace=shop']), { code: 0 });
   t.regex(await filters(), /^allNamespaces: false$(?:.*\n)*filters:\n {2}- namespace: shop$/m);

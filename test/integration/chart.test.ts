@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { parse } from 'yaml';
+import { isMap, parse, parseDocument, type Scalar, type YAMLMap } from 'yaml';
+import { parseFilters } from '../../webhook/intent/filters.ts';
 import { createKubectl } from '../kube/kubectl.ts';
 import { BASE, baseFiles, generated } from '../manifests/base-files.ts';
 import { helmProgram } from '../manifests/helm.ts';
@@ -66,6 +67,60 @@ for (const [folder, args] of overlays) {
     t.deepEqual(Object.keys(others).sort(), Object.keys(ofChart).sort());
     for (const [name, object] of Object.entries(others)) t.deepEqual(object, ofChart[name], name);
   });
+}
+
+test('nothing says podmirror where another namespace was chosen', async (t) => {
+  const rendered = await renderChart(['--namespace=watch']);
+  t.deepEqual(
+    rendered.match(
+      /.*(namespace: podmirror$|\.podmirror\.svc|namespaces\/podmirror\/|from: podmirror\/|\[podmirror,).*/gm,
+    ),
+    null,
+  );
+});
+
+test('the webhook reads the filters that the chart writes', async (t) => {
+  const filters = [
+    { namespace: 'shop-*', container_name: '!istio-proxy', pod_labels: { app: 'cart,checkout' } },
+    { node_name: 'edge-*', pod_name: 'web-*', pod_annotations: { 'example.com/team': 'payments' } },
+  ];
+  const mirror = JSON.stringify({ allNamespaces: false, filters });
+  const { 'ConfigMap podmirror/podmirror-filters': written } = objectsOf(
+    await renderChart([`--set-json=config.agent.mirror=${mirror}`]),
+  );
+  const { data } = written as unknown as { data: Record<string, string> };
+  const read = parseFilters(data['filters.yaml'] ?? '');
+  t.deepEqual(read.problems, []);
+  t.is(read.filters?.items.length, 2);
+});
+
+test('every value is told of in values.yaml, and the schema knows no other', (t) => {
+  const values = parseDocument(readFileSync(join(CHART, 'values.yaml'), 'utf8')).contents as YAMLMap;
+  const schema = JSON.parse(readFileSync(join(CHART, 'values.schema.json'), 'utf8')) as Schema;
+  t.deepEqual(differences(values, schema), []);
+});
+
+interface Schema {
+  properties?: Record<string, Schema>;
+  $ref?: string;
+}
+
+// Accepted without a word: Helm's own, one of the vendor's, and Kubernetes' words in a block that its key tells of.
+const silent = new Set(['global', 'nameOverride', 'input_filters', 'route_config', 'image', 'resources']);
+
+function differences(values: YAMLMap, { properties = {} }: Schema, path = ''): string[] {
+  const written = new Map(values.items.map((pair) => [String((pair.key as Scalar).value), pair]));
+  const missing = Object.keys(properties).filter((key) => !written.has(key) && !silent.has(key));
+  return [
+    ...missing.map((key) => `${path}${key}: not in values.yaml`),
+    ...[...written].flatMap(([key, { key: node, value }]) => {
+      const told = (node as Scalar).commentBefore ?? (values.items[0]?.key === node && values.commentBefore);
+      const inner = properties[key];
+      const here = told ? [] : [`${path}${key}: no comment`];
+      if (!inner?.properties || silent.has(key) || !isMap(value)) return here;
+      return [...here, ...differences(value, inner, `${path}${key}.`)];
+    }),
+  ];
 }
 
 const refused: [string, string[], RegExp][] = [
