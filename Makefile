@@ -45,6 +45,10 @@ kube: $(STATE)/npm ## Build a real Kubernetes and cert-manager for the tests, on
 	@test/kube/build.sh kube
 	@test/kube/build.sh cert-manager
 
+.PHONY: images
+images: $(STATE)/npm ## Build the container images of manifests/images, and say how large they are (needs root)
+	@node test/images/images.ts
+
 .PHONY: test
 test: build kube ## Everything: check, and real nginx, a real API server, real attacks, real faults (needs root)
 	@node test/all.ts check integration
