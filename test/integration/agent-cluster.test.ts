@@ -1,5 +1,6 @@
 /** The agent on a node of a real API server: pods and intent are objects there, cgroups, mounts and nginx are real here. */
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
 import { type Nginx, startNginx } from '../harness/nginx.ts';
 import { idOfLine, type PrintedLine, parseLines } from '../harness/printed.ts';
@@ -327,6 +328,26 @@ for (const driver of ['systemd', 'systemd with CRI-O'] as const) {
     t.is(line?.workload.name, `${namespace}/${pod.name}/web`, agent.stderr());
   });
 }
+
+rootTest('three capabilities and read-only file systems are enough', async (t) => {
+  const readOnly =
+    'for m in / /tmp /sys/fs/cgroup /sys/fs/cgroup/unified; do mount -o remount,bind,ro $m 2>/dev/null; done; exec "$@"';
+  const wrapper = [
+    ...['sh', '-c', readOnly, 'sh'],
+    ...['setpriv', '--no-new-privs', '--bounding-set=-all,+bpf,+perfmon,+net_admin', '--inh-caps=-all'],
+  ];
+  const namespace = await createNamespace({ 'wallarm-mirror': 'enabled' });
+  const agent = await openClusterAgent(t, kube, { node: NODE, wrapper });
+  const pod = await createKnownPod(namespace);
+  const { nginx } = await startContainer(t, pod);
+  await get(nginx.port, 'with little');
+  t.is((await sees(agent, 'with little'))?.workload.name, `${namespace}/${pod.name}/web`, agent.stderr());
+  const status = readFileSync(`/proc/${agent.pid}/status`, 'utf8');
+  t.is(
+    /^CapEff:\s+(\S+)$/m.exec(status)?.[1],
+    (2n ** 12n + 2n ** 38n + 2n ** 39n).toString(16).padStart(16, '0'),
+  );
+});
 
 test.serial(
   'the API server was asked for nothing but pods, the intent and Events, and refused nothing',

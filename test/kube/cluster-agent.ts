@@ -74,7 +74,17 @@ export async function createAgentAccount({ kubectl }: Kube): Promise<void> {
 export async function openClusterAgent(
   t: ExecutionContext,
   kube: Kube,
-  { node, more = {} }: { node: string; more?: Record<string, unknown> },
+  {
+    node,
+    more = {},
+    wrapper = [],
+  }: {
+    node: string;
+    /** Keys of podmirror.yaml besides cluster and listen. */
+    more?: Record<string, unknown>;
+    /** A command that execs what follows it, such as setpriv. */
+    wrapper?: readonly string[];
+  },
 ): Promise<ClusterAgent> {
   const directory = temporaryDirectory(t);
   const [healthPort, metricsPort] = [await freePort(), await freePort()];
@@ -101,6 +111,7 @@ export async function openClusterAgent(
     '-c',
     script,
     account,
+    ...wrapper,
     'agent/podmirror-agent',
     '--config',
     config,
