@@ -1,0 +1,72 @@
+import test from 'ava';
+import { idOf, uid } from './fake/node.ts';
+import { podCgroupsOf } from './pod-cgroups.ts';
+
+const [id, pause, static_] = [idOf(1), idOf(2), 'c0ffee'.padEnd(32, '0')];
+const systemd = uid(1).replaceAll('-', '_');
+const slice = `/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod${systemd}.slice`;
+
+const rows: [title: string, paths: string[], key: string, pod: string, ids: string[]][] = [
+  [
+    'cgroupfs, guaranteed',
+    [`/kubepods/pod${uid(1)}`, `/kubepods/pod${uid(1)}/${id}`, `/kubepods/pod${uid(1)}/${pause}`],
+    uid(1),
+    `/kubepods/pod${uid(1)}`,
+    [id, pause],
+  ],
+  [
+    'cgroupfs below a root of its own, with cgroups of the container inside',
+    [
+      `/nodes/a/kubepods/burstable/pod${uid(1)}`,
+      `/nodes/a/kubepods/burstable/pod${uid(1)}/${id}`,
+      `/nodes/a/kubepods/burstable/pod${uid(1)}/${id}/init.scope`,
+    ],
+    uid(1),
+    `/nodes/a/kubepods/burstable/pod${uid(1)}`,
+    [id],
+  ],
+  ['systemd, containerd', [slice, `${slice}/cri-containerd-${id}.scope`], uid(1), slice, [id]],
+  [
+    'systemd, CRI-O with its monitor beside the container',
+    [
+      slice,
+      `${slice}/crio-conmon-${id}.scope`,
+      `${slice}/crio-${id}.scope`,
+      `${slice}/crio-${id}.scope/container`,
+    ],
+    uid(1),
+    slice,
+    [id],
+  ],
+  [
+    'cgroupfs, CRI-O',
+    [
+      `/kubepods/pod${uid(1)}`,
+      `/kubepods/pod${uid(1)}/crio-${id}`,
+      `/kubepods/pod${uid(1)}/crio-conmon-${id}`,
+    ],
+    uid(1),
+    `/kubepods/pod${uid(1)}`,
+    [id],
+  ],
+  [
+    'a static pod',
+    [`/kubepods/pod${static_}`, `/kubepods/pod${static_}/${id}`],
+    static_,
+    `/kubepods/pod${static_}`,
+    [id],
+  ],
+];
+
+for (const [title, paths, key, path, ids] of rows) {
+  test(`a pod's cgroup and its containers: ${title}`, (t) => {
+    const others = ['/', '/system.slice', '/system.slice/podman.service', `/docker/${idOf(9)}`];
+    const found = podCgroupsOf(new Map([...others, ...paths].map((one, index) => [one, index])));
+    t.deepEqual([...found.keys()], [key]);
+    t.is(found.get(key)?.path, path);
+    t.deepEqual(
+      found.get(key)?.containers.map((container) => container.id),
+      ids,
+    );
+  });
+}
