@@ -13,7 +13,7 @@ export HOME ?= $(shell getent passwd $$(id -u) | cut -d: -f6)
 # Nothing here goes through a proxy but the package managers.
 export no_proxy := 127.0.0.1,localhost,::1,$(no_proxy)
 
-APT := build-essential ca-certificates clang curl git iproute2 libelf-dev libmodsecurity-dev nginx-light pkg-config procps wrk zlib1g-dev
+APT := build-essential ca-certificates clang curl git iproute2 libelf-dev libmodsecurity-dev nginx-light pkg-config procps python3 util-linux wrk zlib1g-dev
 STATE := .state
 RUST_SOURCES := $(shell find bpf processor/modsecurity -name '*.rs' -o -name '*.c' -o -name '*.h' -o -name Cargo.toml | grep -v /target/) processor/exchange.proto Cargo.toml Cargo.lock
 
@@ -26,6 +26,18 @@ help: ## Print this
 .PHONY: demo
 demo: build ## One machine, end to end: nginx mirrored, an attack recorded, the page to look at
 	@node test/demo/demo.ts
+
+.PHONY: cluster
+cluster: kube cluster-parts ## Start a real Kubernetes of one node on this machine (needs root)
+	@node test/cluster/main.ts up
+
+.PHONY: cluster-env
+cluster-env: ## Print what a shell needs to use it: eval "$$(make -s cluster-env)"
+	@node test/cluster/main.ts env
+
+.PHONY: cluster-down
+cluster-down: ## Take it away, whole
+	@node test/cluster/main.ts down
 
 .PHONY: certs
 certs: $(STATE)/npm ## Make development certificates in ./.state/certs
@@ -49,9 +61,20 @@ kube: $(STATE)/npm ## Build a real Kubernetes and cert-manager for the tests, on
 images: $(STATE)/npm ## Build the container images of manifests/images, and say how large they are (needs root)
 	@node test/images/images.ts
 
+# What a node has beside the above; about 4 minutes on two cores, once.
+.PHONY: cluster-parts
+cluster-parts: $(STATE)/npm
+	@test/kube/build.sh coredns
+	@test/kube/build.sh helm
+	@test/cluster/debs.sh
+
 .PHONY: test
-test: build kube ## Everything: check, and real nginx, a real API server, real attacks, real faults (needs root)
-	@node test/all.ts check integration
+test: build kube cluster-parts ## Everything: check, and real nginx, a real Kubernetes, real attacks, real faults (needs root)
+	@node test/all.ts check integration e2e
+
+.PHONY: e2e
+e2e: build kube cluster-parts ## Only what needs a whole Kubernetes
+	@node test/all.ts e2e
 
 .PHONY: bench
 bench: build kube ## Cost for nginx, for the agent, for the API server; completeness; writes test/bench/*results.md

@@ -54,6 +54,13 @@ const suites: Record<string, Step[]> = {
     },
     { name: 'demo', command: ['node', 'test/demo/demo.ts'], count: silent },
   ],
+  e2e: [
+    {
+      name: 'e2e',
+      command: ['ava', '--config', 'test/e2e.config.js', '--serial', '--concurrency', '1'],
+      count: ava,
+    },
+  ],
 };
 
 async function run(step: Step): Promise<Tally> {

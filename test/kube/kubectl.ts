@@ -1,5 +1,6 @@
-/** The real kubectl, run to its end. */
+/** The real kubectl, or another command with a kubeconfig, run to its end. */
 import { spawn } from 'node:child_process';
+import { basename } from 'node:path';
 import { killAtExit } from '../harness/last-resort.ts';
 import { kubeProgram } from './programs.ts';
 
@@ -16,9 +17,17 @@ export interface Kubectl {
   attempt(args: readonly string[], input?: string): Promise<KubectlResult>;
 }
 
-export function createKubectl({ kubeconfig, home }: { kubeconfig: string; home: string }): Kubectl {
+export interface KubectlOptions {
+  kubeconfig: string;
+  home: string;
+  /** Path of another command, as of helm. */
+  program?: string;
+}
+
+export function createKubectl({ kubeconfig, home, program }: KubectlOptions): Kubectl {
+  const file = program ?? kubeProgram('kubectl');
   const attempt = (args: readonly string[], input = ''): Promise<KubectlResult> => {
-    const child = spawn(kubeProgram('kubectl'), args, {
+    const child = spawn(file, args, {
       env: { PATH: process.env.PATH, HOME: home, KUBECONFIG: kubeconfig },
       stdio: ['pipe', 'pipe', 'pipe'],
     });
@@ -42,7 +51,7 @@ export function createKubectl({ kubeconfig, home }: { kubeconfig: string; home: 
   };
   const run = async (args: readonly string[], input?: string) => {
     const { code, stdout, stderr } = await attempt(args, input);
-    if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${stderr.trim()}`);
+    if (code !== 0) throw new Error(`${basename(file)} ${args.join(' ')}: ${stderr.trim()}`);
     return stdout;
   };
   return Object.assign(run, { attempt });

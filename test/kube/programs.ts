@@ -1,4 +1,4 @@
-/** Where the programs of Kubernetes and cert-manager are; builds them when they are not there yet. */
+/** Where programs of and for Kubernetes are; builds them when they are not there yet. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,9 +14,13 @@ export const certManagerProgram = (): string => join(built('cert-manager'), 'cer
 /** A folder with cert-manager's CustomResourceDefinitions. */
 export const certManagerResources = (): string => join(built('cert-manager'), 'crds');
 
+export const corednsProgram = (): string => join(built('coredns'), 'coredns');
+
+export const helmProgram = (): string => join(built('helm'), 'helm');
+
 const folders = new Map<string, string>();
 
-function built(what: 'kube' | 'cert-manager'): string {
+function built(what: 'kube' | 'cert-manager' | 'coredns' | 'helm'): string {
   const folder = folders.get(what) ?? build(what);
   folders.set(what, folder);
   return folder;

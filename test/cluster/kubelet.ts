@@ -1,0 +1,71 @@
+/** The kubelet in a node. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { type Service, startService } from '../harness/service.ts';
+import type { Kube } from '../kube/kube.ts';
+import { kubeProgram } from '../kube/programs.ts';
+import type { Instance } from './instance.ts';
+import type { Machine } from './machine.ts';
+import { nodeEnvironment } from './programs.ts';
+
+export interface KubeletOptions {
+  machine: Machine;
+  instance: Instance;
+  kube: Kube;
+}
+
+export function startKubelet({ machine, instance, kube }: KubeletOptions): Promise<Service> {
+  const { node } = instance;
+  const { kubeconfig, certFile, keyFile } = kube.credentials.node(node.name);
+  const config = join(machine.directory, 'kubelet.yaml');
+  const configuration = {
+    apiVersion: 'kubelet.config.k8s.io/v1beta1',
+    kind: 'KubeletConfiguration',
+    address: node.address,
+    authentication: {
+      anonymous: { enabled: false },
+      webhook: { enabled: true },
+      x509: { clientCAFile: kube.credentials.caFile },
+    },
+    authorization: { mode: 'Webhook' },
+    tlsCertFile: certFile,
+    tlsPrivateKeyFile: keyFile,
+    containerRuntimeEndpoint: 'unix:///run/containerd/containerd.sock',
+    cgroupDriver: 'cgroupfs',
+    // Two kubelets that share a kubepods end each other's pods.
+    cgroupRoot: instance.cgroup,
+    failCgroupV1: false,
+    failSwapOn: false,
+    makeIPTablesUtilChains: false,
+    // Lowering its score takes CAP_SYS_RESOURCE, which not every virtual machine gives.
+    oomScoreAdj: 0,
+    clusterDomain: 'cluster.local',
+    clusterDNS: [instance.dnsAddress],
+    resolvConf: join(machine.directory, 'resolv.conf'),
+    // /usr is this machine's.
+    volumePluginDir: '/var/lib/kubelet/volume-plugins',
+    // A full disk is this machine's, not the node's.
+    evictionHard: { 'memory.available': '100Mi' },
+    imageGCHighThresholdPercent: 100,
+    // A test that changes a ConfigMap or a Secret waits for its file.
+    syncFrequency: '5s',
+  };
+  writeFileSync(config, stringify(configuration));
+  const flags = [`--config=${config}`, `--kubeconfig=${kubeconfig}`];
+  return startService({
+    name: 'kubelet',
+    args: machine.inside([
+      kubeProgram('kubelet'),
+      ...flags,
+      `--hostname-override=${node.name}`,
+      `--node-ip=${node.address}`,
+    ]),
+    env: nodeEnvironment(),
+    logFile: join(instance.directory, 'kubelet.log'),
+    ready: async () => (await kube.kubectl(['get', 'node', node.name, '-o', `jsonpath=${READY}`])) === 'True',
+    readyTimeoutMs: 60_000,
+  });
+}
+
+const READY = '{.status.conditions[?(@.type=="Ready")].status}';
