@@ -39,6 +39,8 @@ export interface ControllerStatus {
 const patience = 5;
 const peaceMs = 60_000;
 const maxBrakeMs = 30_000;
+// Pods come and go all the time, and what they bring was mostly written as they were admitted.
+const usualPodsMs = 250;
 
 const labels = {
   'app.kubernetes.io/name': 'podmirror',
@@ -53,6 +55,7 @@ export function createController({
   log,
   onDesired = () => {},
   debounceMs = 50,
+  podsMs = usualPodsMs,
   graceMs = 30_000,
   timeoutMs = 10_000,
 }: {
@@ -63,6 +66,8 @@ export function createController({
   /** After each pass, when the ConfigMaps are right: for events. */
   onDesired?: (desired: Desired) => void;
   debounceMs?: number;
+  /** At least so much is between two passes when only pods have changed. */
+  podsMs?: number;
   /** How long a class without pods stays: a webhook may have written it for a pod that the watch has not shown yet. */
   graceMs?: number;
   timeoutMs?: number;
@@ -95,6 +100,7 @@ export function createController({
   const tellProblems = onceEach((told) => log.warn(`the intent is restored: ${told}`));
   /** Between two writes of ours that belong together. */
   let moving = false;
+  let writing = false;
 
   /** Never fewer than there are: entries would have to move back. */
   const shardsNow = (): number => {
@@ -139,7 +145,12 @@ export function createController({
     const have = cluster.shards().map((shard) => shard?.data);
     const patches = patchesFor(have, want);
     moving = patches.length > 1;
-    for (const patch of patches) await write(patch, want[patch.shard] ?? {}, signal);
+    writing = true;
+    try {
+      for (const patch of patches) await write(patch, want[patch.shard] ?? {}, signal);
+    } finally {
+      writing = false;
+    }
     moving = false;
     return { desired, againMs };
   };
@@ -188,12 +199,17 @@ export function createController({
     /** Something else changed than the ConfigMaps. */
     let cause = new AbortController();
     let touched = false;
+    /** Something else changed than pods, and by somebody else. */
+    let urgent = new AbortController();
+    let beganAt = Number.NEGATIVE_INFINITY;
     let restored = { times: 0, at: clock.now() };
     const wake = (topic?: Topic | Event) => {
       dirty = true;
-      alarm.abort();
+      ring(alarm);
       if (topic === 'intent') touched = true;
-      else cause.abort();
+      else ring(cause);
+      // What comes while we write is nearly always that itself.
+      if (topic !== 'pods' && !(topic === 'intent' && writing)) ring(urgent);
     };
     const forget = cluster.onChange(wake);
     signal.addEventListener('abort', wake, { once: true });
@@ -209,6 +225,8 @@ export function createController({
         }
         // Much comes together; and passes never take more than a fifth of the time.
         await clock.sleep(Math.min(1000, Math.max(debounceMs, status.passMs * 5)), signal);
+        const tooEarlyMs = beganAt + podsMs - clock.now();
+        if (tooEarlyMs > 0) await clock.sleep(tooEarlyMs, urgent.signal);
         const over = restored.times - patience;
         if (over > 0) await clock.sleep(Math.min(maxBrakeMs, 100 * 2 ** over), cause.signal);
         if (signal.aborted) return;
@@ -217,6 +235,8 @@ export function createController({
         const isRestoring = touched && !cause.signal.aborted;
         touched = false;
         cause = new AbortController();
+        urgent = new AbortController();
+        beganAt = clock.now();
         const writesBefore = status.writes;
         try {
           const { desired, againMs } = await reconcile(signal);
@@ -253,6 +273,11 @@ export function createController({
   };
 
   return { lead, status: () => ({ ...status }) };
+}
+
+/** Once: each time would make an error with its stack, and pods ring hundreds of times a second. */
+function ring(bell: AbortController): void {
+  if (!bell.signal.aborted) bell.abort();
 }
 
 /** The same sentence once, until another one is true. */
