@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { type Api, createApi, pathOf } from './api.ts';
 import { ApiError, TimeoutError, TooLargeError } from './api-error.ts';
-import { inClusterConnection, kubeConfigConnection, plainConnection } from './connection.ts';
+import { findConnection, inClusterConnection, kubeConfigConnection, plainConnection } from './connection.ts';
 import { type FakeApiServer, podObject, startFakeApiServer } from './fake/apiserver.ts';
 import { fakeClock } from './fake/clock.ts';
 
@@ -187,4 +187,10 @@ test('a kubeconfig file is understood, with its token', async (t) => {
   t.deepEqual(first.headers, { authorization: 'Bearer secret' });
   t.is(connection.namespace, 'mirror');
   t.is((await connection.credentials(true)).agent, first.agent);
+});
+
+test('several files in KUBECONFIG are not taken for the name of one', async (t) => {
+  const find = (env: Record<string, string>) => findConnection({ env, clock: fakeClock() });
+  await t.throwsAsync(find({ KUBECONFIG: '/a:/b' }), { message: /Name one with --kubeconfig/ });
+  await t.throwsAsync(find({ KUBECONFIG: ':/nowhere:' }), { message: /ENOENT.*'\/nowhere'/ });
 });

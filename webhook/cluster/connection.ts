@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import http from 'node:http';
 import https from 'node:https';
 import { isIPv6 } from 'node:net';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import type { Clock } from './clock.ts';
 
 export interface Connection {
@@ -147,11 +147,20 @@ function lowerCased(headers: unknown): Record<string, string> {
   return Object.fromEntries(entries.map(([name, value]) => [name.toLowerCase(), String(value).trim()]));
 }
 
+/** The file that KUBECONFIG names. Throws when it names several, which kubectl would merge. */
+export function kubeconfigOf({ KUBECONFIG = '' }: Record<string, string | undefined>): string | undefined {
+  const [file, ...more] = KUBECONFIG.split(delimiter).filter((name) => name !== '');
+  if (more.length === 0) return file;
+  throw new Error(
+    'KUBECONFIG names several files. Name one with --kubeconfig, or join them: kubectl config view --flatten --minify',
+  );
+}
+
 /** A named kubeconfig, else KUBECONFIG, else the pod we run in. */
 export async function findConnection({
   env,
   clock,
-  kubeconfig = env.KUBECONFIG,
+  kubeconfig = kubeconfigOf(env),
   context,
 }: {
   env: Record<string, string | undefined>;

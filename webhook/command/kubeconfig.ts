@@ -1,5 +1,6 @@
 // Which kubeconfig file is meant, as kubectl would look for it.
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
+import { kubeconfigOf } from '../cluster/connection.ts';
 
 /** undefined: none is there, so the ServiceAccount of the pod. Throws when several are named. */
 export function kubeconfigFile({
@@ -14,12 +15,7 @@ export function kubeconfigFile({
   exists: (file: string) => boolean;
 }): string | undefined {
   if (flag !== undefined) return flag;
-  const named = (env.KUBECONFIG ?? '').split(delimiter).filter((file) => file !== '');
-  if (named.length > 1) {
-    throw new Error(
-      'KUBECONFIG names several files. Name one with --kubeconfig, or join them: kubectl config view --flatten --minify',
-    );
-  }
+  const named = kubeconfigOf(env);
   const usual = join(home, '.kube', 'config');
-  return named[0] ?? (exists(usual) ? usual : undefined);
+  return named ?? (exists(usual) ? usual : undefined);
 }
