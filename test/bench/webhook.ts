@@ -1,6 +1,5 @@
 /** `make bench`: the webhook and its controller behind a real API server with 10,000 pods. */
 import { writeFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type Api, createApi, pathOf } from '../../webhook/cluster/api.ts';
@@ -9,15 +8,15 @@ import { kubeConfigConnection } from '../../webhook/cluster/connection.ts';
 import { decodeIntent } from '../../webhook/intent/document.ts';
 import { type Leave, leavingNothing } from '../harness/leave.ts';
 import { residentBytes } from '../harness/processes.ts';
-import { seededRandom } from '../harness/random.ts';
 import { until } from '../harness/until.ts';
 import { readShards } from '../kube/agent-view.ts';
 import { untilConverged } from '../kube/convergence.ts';
 import { deployPodmirror, type Podmirror } from '../kube/deploy.ts';
 import { type Kube, startKube } from '../kube/kube.ts';
-import { podManifest } from '../kube/pods.ts';
 import { machine } from './machine.ts';
-import { type CreationRound, type LabelChange, quantile, renderWebhookReport } from './webhook-report.ts';
+import { type Creations, creationRounds, metricsOf } from './webhook-creations.ts';
+import { type LabelChange, quantile, renderWebhookReport } from './webhook-report.ts';
+import { CLASSES_EACH, fillCluster, NAMESPACES } from './webhook-workloads.ts';
 
 const usage = `usage: node test/bench/webhook.ts [--pods 10000] [--rounds 8] [--seconds 5] [--rate 200] [--changes 10]
 
@@ -25,13 +24,6 @@ Needs root. Writes test/bench/webhook-results.md.
 `;
 
 const RESULTS = fileURLToPath(new URL('webhook-results.md', import.meta.url));
-const NAMESPACES = 100;
-const CLASSES_EACH = 3;
-/** One namespace with so many of the pods. */
-const BIG = 1000;
-const CONCURRENCY = 24;
-/** manifests/base asks no webhook about pods in it. */
-const UNASKED = 'cert-manager';
 
 const { values } = parseArgs({
   options: {
@@ -60,7 +52,7 @@ async function main(leave: Leave): Promise<number> {
   const api = createApi({ connection });
 
   say(`${NAMESPACES} namespaces, ${pods} pods`);
-  await fill(kube, api, pods);
+  const workloads = await fillCluster(kube, api, pods);
   await untilConverged(kube.kubectl, 120_000);
   const size = await sizeOf(kube);
   const resident = podmirror.replicas.map(({ pid }) => residentBytes(pid));
@@ -72,7 +64,15 @@ async function main(leave: Leave): Promise<number> {
     say(`label change ${number + 1}: ${JSON.stringify(changes.at(-1))}`);
   }
 
-  const rounds = await creationRounds(api, podmirror);
+  const rounds = await creationRounds({
+    workloads,
+    kubectl: kube.kubectl,
+    replicas: podmirror.replicas,
+    rounds: Number(values.rounds),
+    seconds: Number(values.seconds),
+    rate: Number(values.rate),
+    onRound: ({ on, off }) => say(`creations: ${told(off)} → ${told(on)} ms (median / p90 / p99)`),
+  });
   const report = renderWebhookReport({
     pods,
     size,
@@ -88,62 +88,12 @@ async function main(leave: Leave): Promise<number> {
   return 0;
 }
 
+function told({ times }: Creations): string {
+  return [0.5, 0.9, 0.99].map((part) => quantile(times, part).toFixed(1)).join(' / ');
+}
+
 function say(sentence: string): void {
   process.stdout.write(`${sentence}\n`);
-}
-
-async function fill(kube: Kube, api: Api, count: number): Promise<void> {
-  const names = [UNASKED, ...Array.from({ length: NAMESPACES }, (_, index) => `bench-${index}`)];
-  await inParallel(names, (name) =>
-    api.create(pathOf({}, 'namespaces'), { apiVersion: 'v1', kind: 'Namespace', metadata: { name } }),
-  );
-  const metadata = { name: 'podmirror-filters', namespace: 'podmirror' };
-  const data = { 'filters.yaml': "filters: [{namespace: 'bench-*', pod_labels: {app: 'app-*'}}]" };
-  await kube.kubectl(
-    ['apply', '-f', '-'],
-    JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata, data }),
-  );
-  for (const name of names) await untilDefaultAccount(api, name);
-  const pods = Array.from({ length: count }, (_, index) => {
-    const namespace = index < BIG ? 'bench-0' : `bench-${1 + (index % (NAMESPACES - 1))}`;
-    return benchPod(namespace, `pod-${index}`, Math.floor(index / (NAMESPACES - 1)) % CLASSES_EACH);
-  });
-  await inParallel(pods, (pod) => createPod(api, pod));
-}
-
-type Pod = ReturnType<typeof benchPod>;
-
-function benchPod(namespace: string, name: string, kind: number) {
-  return podManifest({
-    namespace,
-    name,
-    containers: ['web', 'proxy'],
-    labels: { app: `app-${kind}`, 'pod-template-hash': '6d4cf56db6' },
-  });
-}
-
-function createPod(api: Api, pod: Pod): Promise<unknown> {
-  return api.create(pathOf({ namespace: pod.metadata.namespace }, 'pods'), pod);
-}
-
-async function untilDefaultAccount(api: Api, namespace: string): Promise<void> {
-  await until(
-    () =>
-      api.get(pathOf({ namespace }, 'serviceaccounts', 'default')).then(
-        () => true,
-        () => false,
-      ),
-    { timeoutMs: 30_000, everyMs: 50 },
-  );
-}
-
-async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<unknown>): Promise<void> {
-  const rest = items.values();
-  await Promise.all(
-    Array.from({ length: CONCURRENCY }, async () => {
-      for (const item of rest) await work(item);
-    }),
-  );
 }
 
 async function sizeOf(kube: Kube): Promise<{ classes: number; bytes: number; shards: number }> {
@@ -181,12 +131,8 @@ async function changeLabel(
 
 /** Of both replicas: one leads. */
 async function intentWrites(podmirror: Podmirror): Promise<number> {
-  const texts = await Promise.all(podmirror.replicas.map(({ opsUrl }) => metrics(opsUrl)));
+  const texts = await Promise.all(podmirror.replicas.map(metricsOf));
   return texts.reduce((sum, text) => sum + sample(text, 'podmirror_intent_writes_total'), 0);
-}
-
-async function metrics(opsUrl: string): Promise<string> {
-  return await (await fetch(`${opsUrl}/metrics`)).text();
 }
 
 function sample(text: string, name: string): number {
@@ -196,76 +142,4 @@ function sample(text: string, name: string): number {
       .find((line) => line.startsWith(`${name} `))
       ?.split(' ')[1] ?? 0,
   );
-}
-
-/**
- * Pods created at a fixed rate, in turns in a namespace that the webhook is asked about and in one that it is not: the API
- * server's own latency with and without it.
- */
-async function creationRounds(api: Api, podmirror: Podmirror): Promise<CreationRound[]> {
-  const random = seededRandom(7);
-  const rounds: CreationRound[] = [];
-  for (let number = 0; number < Number(values.rounds); number++) {
-    const onFirst = random.chance(0.5);
-    const off = () => creations(api, false, number);
-    const on = async () => {
-      const before = await admissionTimes(podmirror);
-      const times = await creations(api, true, number);
-      return { times, admission: since(before, await admissionTimes(podmirror)) };
-    };
-    const early = onFirst ? undefined : await off();
-    const { times, admission } = await on();
-    rounds.push({ on: times, off: early ?? (await off()), admission });
-    const last = rounds.at(-1);
-    if (!last) continue;
-    const told = (times: readonly number[]) =>
-      [0.5, 0.9, 0.99].map((part) => quantile(times, part).toFixed(1)).join(' / ');
-    say(`creations ${number + 1}: ${told(last.off)} → ${told(last.on)} ms (median / p90 / p99)`);
-  }
-  return rounds;
-}
-
-/** Milliseconds of each creation. */
-async function creations(api: Api, on: boolean, round: number): Promise<number[]> {
-  const namespace = on ? 'bench-1' : UNASKED;
-  const [rate, count] = [Number(values.rate), Number(values.rate) * Number(values.seconds)];
-  const beganAt = performance.now();
-  const times: number[] = [];
-  const underWay: Promise<void>[] = [];
-  for (let number = 0; number < count; number++) {
-    const late = beganAt + (number * 1000) / rate - performance.now();
-    if (late > 0) await sleep(late);
-    const pod = benchPod(namespace, `new-${on}-${round}-${number}`, number % CLASSES_EACH);
-    const startedAt = performance.now();
-    underWay.push(
-      createPod(api, pod).then(() => {
-        times.push(performance.now() - startedAt);
-      }),
-    );
-  }
-  await Promise.all(underWay);
-  await inParallel(
-    Array.from({ length: count }, (_, number) => `new-${on}-${round}-${number}`),
-    (name) => api.remove(`${pathOf({ namespace }, 'pods', name)}?gracePeriodSeconds=0`),
-  );
-  return times;
-}
-
-/** The webhook's own histogram of /mutate, both replicas: seconds, and how many took no longer. */
-async function admissionTimes(podmirror: Podmirror): Promise<Map<number, number>> {
-  const line = /^podmirror_admission_duration_seconds_bucket\{le="([^"]+)",path="\/mutate",.*\} (\d+)$/;
-  const counts = new Map<number, number>();
-  for (const { opsUrl } of podmirror.replicas) {
-    for (const text of (await metrics(opsUrl)).split('\n')) {
-      const [, le, count] = line.exec(text) ?? [];
-      if (le === undefined) continue;
-      const seconds = le === '+Inf' ? Number.POSITIVE_INFINITY : Number(le);
-      counts.set(seconds, (counts.get(seconds) ?? 0) + Number(count));
-    }
-  }
-  return counts;
-}
-
-function since(before: Map<number, number>, after: Map<number, number>): Map<number, number> {
-  return new Map([...after].map(([seconds, count]) => [seconds, count - (before.get(seconds) ?? 0)]));
 }
