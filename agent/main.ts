@@ -23,6 +23,7 @@ const usage = `usage: node agent/main.ts --config <podmirror.yaml> [--print | --
   --version        print the version
   --help           print this
 
+With cluster: in it, the environment has NODE_NAME, POD_NAMESPACE and POD_NAME, and the pod its ServiceAccount's token.
 PODMIRROR_ADDON names another build of the capture addon (a module that exports Capture and cgroup2Mount).
 Ends with 0, 64 (command line), 69 (this machine lacks something), 74 (stdout), 78 (configuration).
 `;

@@ -98,7 +98,13 @@ export function clusterLink({
       let inUse: Intent | null = null;
       let lists = 0;
       let wanted: { meta: Meta; lists: number } | undefined;
+      let problems = '';
       const settleIntent = () => {
+        const found = reader.problems().join('; ');
+        // That there is none yet is the usual beginning, and readiness tells it.
+        if (found !== problems && found !== '' && everSynced)
+          log.warn(`the intent: ${found}. The webhook writes it: see its log`);
+        problems = found;
         const next = reader.intent();
         if (next && next.meta !== wanted?.meta && pods.want(next.meta)) {
           wanted = { meta: next.meta, lists };
@@ -112,8 +118,8 @@ export function clusterLink({
       };
 
       const events = instance === undefined ? undefined : createEvents({ api, instance, clock, log });
-      const isSynced = () => watcher.synced() && reader.synced();
       let everSynced = false;
+      const isSynced = () => watcher.synced() && reader.synced();
       const names = createContainerNames({ mount, onChange: change });
       const targets = createClusterTargets({
         known() {

@@ -228,6 +228,21 @@ rootTest('of two containers only the chosen one is seen, from its first request 
     ['proxy'],
   );
 
+  const events = await until(
+    async () => {
+      const flags = ['-n', namespace, '-o', 'json', '--field-selector', `involvedObject.uid=${pod.uid}`];
+      const { items } = JSON.parse(await kube.kubectl(['get', 'events', ...flags])) as {
+        items: { message: string }[];
+      };
+      return items.length >= 2 ? items.map(({ message }) => message).sort() : undefined;
+    },
+    { timeoutMs: 10_000, everyMs: 100 },
+  );
+  t.deepEqual(events, [
+    `mirroring container web: filter 1 (namespace ${namespace}, container web)`,
+    `not mirroring container proxy: filter 1 (namespace ${namespace}, container web) names web only`,
+  ]);
+
   // The other way round, while both have open connections.
   const [toWeb, toProxy] = [await openConnection(web.nginx.port), await openConnection(proxy.nginx.port)];
   await toWeb.get('/text', 'web-open');
@@ -254,6 +269,7 @@ rootTest(
     const pod = await createPod(namespace);
     const first = await startContainer(t, pod);
     await get(first.nginx.port, 'first life');
+    t.truthy(await sees(agent, 'first life'));
     await first.nginx.stop();
     await first.cgroup.remove();
     t.true(await agent.logs(/released .*: its container ended/), agent.stderr());
@@ -328,6 +344,39 @@ for (const driver of ['systemd', 'systemd with CRI-O'] as const) {
     t.is(line?.workload.name, `${namespace}/${pod.name}/web`, agent.stderr());
   });
 }
+
+rootTest('a static pod and one on the host network are mirrored like others', async (t) => {
+  const namespace = await createNamespace({ 'wallarm-mirror': 'enabled' });
+  const agent = await openClusterAgent(t, kube, { node: NODE });
+  await createKnownPod(namespace);
+  const hash = randomUUID().replaceAll('-', '');
+  const annotations = {
+    'kubernetes.io/config.mirror': hash,
+    'kubernetes.io/config.hash': hash,
+    'kubernetes.io/config.source': 'file',
+  };
+  // Without its owner it would be garbage.
+  const nodeObject = { apiVersion: 'v1', kind: 'Node', metadata: { name: NODE } };
+  const createdNode = await kube.kubectl(['create', '-o', 'json', '-f', '-'], JSON.stringify(nodeObject));
+  const owner = {
+    apiVersion: 'v1',
+    kind: 'Node',
+    name: NODE,
+    uid: JSON.parse(createdNode).metadata.uid,
+    controller: true,
+  };
+  const manifest = podManifest(
+    { namespace, name: 'static', containers: ['web'], annotations, nodeName: NODE },
+    { hostNetwork: true },
+  );
+  const object = { ...manifest, metadata: { ...manifest.metadata, ownerReferences: [owner] } };
+  const made = JSON.parse(await kube.kubectl(['create', '-o', 'json', '-f', '-'], JSON.stringify(object)));
+  const pod = { namespace, name: 'static', uid: made.metadata.uid, cgroups: node.pod(hash) };
+  const { nginx } = await startContainer(t, pod);
+  t.true(await agent.logs(/mirroring .*\/static container web/), agent.stderr());
+  await get(nginx.port, 'static');
+  t.like((await sees(agent, 'static'))?.workload, { pod: 'static', podUid: pod.uid, workload: 'Pod/static' });
+});
 
 rootTest('three capabilities and read-only file systems are enough', async (t) => {
   const readOnly =
