@@ -6,12 +6,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type Agent, startAgent } from '../harness/agent.ts';
-import { createCgroup, whyNoCgroups } from '../harness/cgroup.ts';
+import { type Cgroup, createCgroup, whyNoCgroups } from '../harness/cgroup.ts';
 import { type Leave, leavingNothing } from '../harness/leave.ts';
 import { type Nginx, startNginx } from '../harness/nginx.ts';
+import { residentBytes } from '../harness/processes.ts';
 import { seededRandom } from '../harness/random.ts';
 import { runTool } from '../harness/run-tool.ts';
-import { withBurner } from './burner.ts';
+import { startBurner } from './burner.ts';
 import { type Completeness, measureCompleteness } from './completeness.ts';
 import { fixedRate, fullLoad, type Load } from './load.ts';
 import { machine } from './machine.ts';
@@ -19,9 +20,11 @@ import { measureProgram } from './program-cost.ts';
 import { isDisturbed, type Pair, renderReport } from './report.ts';
 import { measureRound, type Round, rest } from './round.ts';
 import { type Sink, startSink } from './sink.ts';
-import { spreadOf } from './statistics.ts';
+import { createSwitch } from './switch.ts';
+import { startWindowLoad } from './window-load.ts';
+import { measureWindows, type Triple } from './windows.ts';
 
-const usage = `usage: node test/bench/bench.ts [--pairs 30] [--full-pairs 10] [--control-pairs 20] [--seconds 2] [--connections 50] [--rate 20000] [--fixed-seconds 10]
+const usage = `usage: node test/bench/bench.ts [--windows 200] [--window-seconds 0.3] [--pairs 6] [--seconds 2] [--connections 50] [--rate 20000] [--fixed-seconds 10]
 
 Needs root and two cores: nginx runs on core 0, everything else on core 1. Writes test/bench/results.md.
 `;
@@ -33,9 +36,9 @@ const INSPECTION = join(REPOSITORY, 'processor/inspect.bench.ts');
 
 const { values } = parseArgs({
   options: {
-    pairs: { type: 'string', default: '30' },
-    'full-pairs': { type: 'string', default: '10' },
-    'control-pairs': { type: 'string', default: '20' },
+    windows: { type: 'string', default: '200' },
+    'window-seconds': { type: 'string', default: '0.3' },
+    pairs: { type: 'string', default: '6' },
     seconds: { type: 'string', default: '2' },
     connections: { type: 'string', default: '50' },
     rate: { type: 'string', default: '20000' },
@@ -47,7 +50,7 @@ const { values } = parseArgs({
 interface Bench {
   directory: string;
   nginx: Nginx;
-  cgroup: string;
+  cgroup: Cgroup;
   sink: Sink;
 }
 
@@ -69,31 +72,17 @@ async function main(leave: Leave): Promise<number> {
   const nginx = await startNginx({ cgroup, workers: 1, log: 'marks', core: NGINX_CORE });
   leave.defer(() => nginx.stop());
 
-  const bench = { directory, nginx, sink, cgroup: cgroup.path };
+  const bench = { directory, nginx, sink, cgroup };
   const { port } = nginx;
   const [rate, connections] = [Number(values.rate), Number(values.connections)];
   const paced = fixedRate({ port, rate, core: OTHER_CORE });
-  const fixed = await measurePairs({ bench, name: 'fixed rate', load: paced, count: Number(values.pairs) });
-  const part = partOfCore(fixed);
-  const control = await measurePairs({
-    bench,
-    name: `control, ${(part * 100).toFixed(0)} % of the other core`,
-    load: paced,
-    count: Number(values['control-pairs']),
-    beside: (work) => withBurner({ core: OTHER_CORE, part }, () => work(null)),
-  });
+  const fixed = await measureFixed(leave, bench, rate);
   const flood = fullLoad({ port, connections, core: OTHER_CORE });
-  const full = await measurePairs({
-    bench,
-    name: 'full load',
-    load: flood,
-    count: Number(values['full-pairs']),
-  });
+  const full = await measurePairs({ bench, name: 'full load', load: flood, count: Number(values.pairs) });
   const program = await withAgent(bench, (agent) => measureProgram(agent, paced, 5));
   const completeness = await measureAll(bench);
   const inspection = await inspect();
   const report = renderReport({
-    control: { pairs: control, part },
     fixed,
     full,
     program,
@@ -106,26 +95,66 @@ async function main(leave: Leave): Promise<number> {
   return 0;
 }
 
-/** What runs beside nginx in the rounds that are "on"; the agent, unless something else is given. */
-type Beside = (work: (agent: Agent | null) => Promise<Round>) => Promise<Round>;
+interface Fixed {
+  triples: Triple[];
+  agent: { residentBytes: number; delivered: number; captured: number };
+}
+
+async function measureFixed(leave: Leave, bench: Bench, rate: number): Promise<Fixed> {
+  const { cgroup, nginx, directory, sink } = bench;
+  const toggle = createSwitch(cgroup);
+  leave.defer(() => toggle.close());
+  const burner = startBurner();
+  leave.defer(() => burner.close());
+  const load = await startWindowLoad({ port: nginx.port, rate });
+  leave.defer(() => load.close());
+  const agent = await startAgent({
+    directory,
+    cgroup: cgroup.path,
+    pid: toggle.pid,
+    name: 'bench',
+    processorPort: sink.port,
+    core: OTHER_CORE,
+  });
+  try {
+    const triples = await measureWindows({
+      count: Number(values.windows),
+      seconds: Number(values['window-seconds']),
+      load,
+      agent,
+      toggle,
+      burner,
+      nginxPid: workerOf(nginx),
+      nginxCore: NGINX_CORE,
+    });
+    const { captured, delivered } = (await agent.settled()).exchanges;
+    return { triples, agent: { residentBytes: residentBytes(agent.pid), captured, delivered } };
+  } finally {
+    await agent.stop();
+    load.close();
+    burner.close();
+  }
+}
+
+function workerOf({ pid, workerPids }: Nginx): number {
+  return workerPids()[0] ?? pid;
+}
 
 interface Pairs {
   bench: Bench;
   name: string;
   load: Load;
   count: number;
-  beside?: Beside;
 }
 
-async function measurePairs({ bench, name, load, count, beside }: Pairs): Promise<Pair[]> {
-  const on: Beside = beside ?? ((work) => withAgent(bench, work));
+async function measurePairs({ bench, name, load, count }: Pairs): Promise<Pair[]> {
   const random = seededRandom(count);
   const pairs: Pair[] = [];
   for (let number = 1; number <= count; number++) {
     // By chance, so that nothing that changes on the machine favours either.
     const onFirst = random.chance(0.5);
-    const first = await measure(bench, load, onFirst ? on : undefined);
-    const second = await measure(bench, load, onFirst ? undefined : on);
+    const first = await measure(bench, load, onFirst);
+    const second = await measure(bench, load, !onFirst);
     const pair = onFirst ? { off: second, on: first } : { off: first, on: second };
     pairs.push(pair);
     const { off } = pair;
@@ -139,18 +168,12 @@ async function measurePairs({ bench, name, load, count, beside }: Pairs): Promis
   return pairs;
 }
 
-/** What the agent took of its core, at the median. */
-function partOfCore(pairs: readonly Pair[]): number {
-  const parts = pairs.map(({ on }) => ((on.agent?.usPerExchange ?? 0) * on.perSecond) / 1e6);
-  return Math.min(0.9, spreadOf(parts).median);
-}
-
-async function measure(bench: Bench, load: Load, on: Beside | undefined): Promise<Round> {
-  const [nginxPid = bench.nginx.pid] = bench.nginx.workerPids();
+async function measure(bench: Bench, load: Load, on: boolean): Promise<Round> {
+  const nginxPid = workerOf(bench.nginx);
   const round = { load, seconds: Number(values.seconds), nginxPid, nginxCore: NGINX_CORE };
   await rest();
   if (!on) return measureRound({ ...round, agent: null });
-  return on((agent) => measureRound({ ...round, agent }));
+  return withAgent(bench, (agent) => measureRound({ ...round, agent }));
 }
 
 async function measureAll(bench: Bench): Promise<Completeness> {
@@ -168,7 +191,7 @@ async function withAgent<T>(
 ): Promise<T> {
   const agent = await startAgent({
     directory,
-    cgroup,
+    cgroup: cgroup.path,
     name: 'bench',
     processorPort: sink.port,
     core: OTHER_CORE,

@@ -1,12 +1,20 @@
-/** `node burner-process.ts <part>`: busy for this part of the time, until it is killed. */
-const part = Number(process.argv[2]);
+/** `node burner-process.ts`, with an IPC channel: busy for that part of the time, 0 to below 1, which it was sent last. */
+
 // A timer of a millisecond takes a little longer.
-const restMs = 1.06;
-const busyMs = (part / (1 - part)) * restMs;
+const REST_MS = 1.06;
+let busyMs = 0;
+let turning = false;
+
+process.on('message', (part: number) => {
+  busyMs = (part / (1 - part)) * REST_MS;
+  if (!turning) turn();
+});
+process.once('disconnect', () => process.exit());
 
 function turn(): void {
+  turning = busyMs > 0;
+  if (!turning) return;
   const end = performance.now() + busyMs;
   while (performance.now() < end);
   setTimeout(turn, 1);
 }
-turn();

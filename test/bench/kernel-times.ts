@@ -1,5 +1,5 @@
 /** What the kernel counts to the nanosecond: CPU time of a task, and what kept it from its core. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 export interface TaskTimes {
   cpuNs: number;
@@ -14,6 +14,14 @@ export function taskTimes(pid: number): TaskTimes {
   const [cpuNs = 0, waitedNs = 0] = readFileSync(`/proc/${pid}/schedstat`, 'latin1').split(' ').map(Number);
   const status = readFileSync(`/proc/${pid}/status`, 'latin1');
   return { cpuNs, waitedNs, sleeps: Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)?.[1] ?? 0) };
+}
+
+/** Of all threads; those that ended meanwhile are not in it. */
+export function processNs(pid: number): number {
+  const folder = `/proc/${pid}/task`;
+  const ofThread = (thread: string) =>
+    Number(readFileSync(`${folder}/${thread}/schedstat`, 'latin1').split(' ')[0]);
+  return readdirSync(folder).reduce((sum, thread) => sum + ofThread(thread), 0);
 }
 
 /** What the host took from a core, in its ticks of 10 ms. */

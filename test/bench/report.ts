@@ -2,9 +2,10 @@
 import type { Completeness } from './completeness.ts';
 import { type Machine, machineLine } from './machine.ts';
 import { markdownTable } from './markdown.ts';
-import type { ProgramCost } from './program-cost.ts';
+import type { ProgramCost, ProgramRuns } from './program-cost.ts';
 import type { AgentFigures, Round } from './round.ts';
-import { formatSpread, medianInterval, spreadOf } from './statistics.ts';
+import { formatQuartiles, formatSpread, medianInterval, spreadOf } from './statistics.ts';
+import { ARMS, type Arm, type Triple, type Window } from './windows.ts';
 
 export interface Pair {
   off: Round;
@@ -12,10 +13,11 @@ export interface Pair {
 }
 
 export interface Results {
-  /** At the same rate with and without the agent. */
-  fixed: readonly Pair[];
-  /** At the same rate with and without a process that only takes as much of the other core as the agent did. */
-  control: { pairs: readonly Pair[]; part: number };
+  /** At the same rate with nothing, with a control and with the agent beside nginx. */
+  fixed: {
+    triples: readonly Triple[];
+    agent: { residentBytes: number; captured: number; delivered: number };
+  };
   full: readonly Pair[];
   program: ProgramCost;
   completeness: Completeness;
@@ -32,23 +34,28 @@ export function isDisturbed({ off, on }: Pair): boolean {
 }
 
 export function renderReport(results: Results): string {
-  const { fixed, control, full, program, completeness, inspection, machine } = results;
+  const { fixed, full, program, completeness, inspection, machine } = results;
   return `# Bench
 
 ${machineLine(machine)}
 
 nginx with one worker on core 0, the client and the agent on core 1, a 1 KiB file over keep-alive on loopback.
-Pairs of rounds, agent off and on in random order; each figure is the median (lowest–highest). A pair does not count when the host or
-another process kept nginx from its core for more than ${percent(DISTURBED)} of a round. Load average at the end: ${machine.load.toFixed(1)}.
+Load average at the end: ${machine.load.toFixed(1)}.
 
-${costTable(`${whole(completeness.wantedPerSecond)} requests per second`, fixed)}
+${windowsText(fixed.triples)}
 
-${verdict(fixed)} ${programLine(program, fixed)}
+${windowsTable(`${whole(completeness.wantedPerSecond)} requests per second`, fixed.triples)}
 
-${controlLine(control, fixed)}
+${ratiosTable(fixed.triples)}
+
+${programLine(program, fixed.triples)}
+${agentLine(fixed)}
 
 At full load the agent takes its share of the client's core, so nginx is asked less. A request costs nginx more when it is asked
-less (compare the two columns "agent off"), and part of the ratio of this table may be that. How much was not measured.
+less (compare with the first table), and part of the ratio of this table may be that. How much was not measured.
+
+Pairs of rounds, agent off and on in random order; each figure is the median (lowest–highest). A pair does not count when the host or
+another process kept nginx from its core for more than ${percent(DISTURBED)} of a round.
 
 ${costTable('full load (wrk)', full)}
 
@@ -69,27 +76,73 @@ function verdict(all: readonly Pair[]): string {
   );
 }
 
-function controlLine({ pairs, part }: Results['control'], fixed: readonly Pair[]): string {
-  const ratio = (of: readonly Pair[]) => spreadOf(of.map(nginxRatio)).median;
-  const [low, high] = medianInterval(pairs.map(nginxRatio));
+function undisturbed(triples: readonly Triple[]): Triple[] {
+  return triples.filter((triple) => ARMS.every((arm) => triple[arm].disturbed <= DISTURBED));
+}
+
+function windowsText(triples: readonly Triple[]): string {
+  const counted = undisturbed(triples);
+  return `${whole(triples.length)} triples of short windows, in random order within each, all with the same client and the same agent process:
+**off**, the agent mirrors an empty cgroup; **control**, the same beside a process that only takes as much of core 1 as the agent
+does and touches nothing; **on**, the agent mirrors nginx. A window has connections of its own, and begins and ends with nothing
+under way. A triple does not count when the host or another process kept nginx from its core for more than ${percent(DISTURBED)} of a window: ${whole(counted.length)} count.`;
+}
+
+function windowsTable(title: string, all: readonly Triple[]): string {
+  const triples = undisturbed(all);
+  const row = (name: string, value: (window: Window) => number, digits: number) => [
+    name,
+    ...ARMS.map((arm) =>
+      formatQuartiles(
+        triples.map((triple) => value(triple[arm])),
+        digits,
+      ),
+    ),
+  ];
+  return markdownTable([
+    [`${title}: median (quartiles)`, ...ARMS],
+    row('nginx CPU, µs per request', ({ nginxUsPerRequest }) => nginxUsPerRequest, 2),
+    row('times that nginx slept per request', ({ sleepsPerRequest }) => sleepsPerRequest, 3),
+    row('requests per second', ({ perSecond }) => perSecond, 0),
+    row('of core 1, the agent or the control, %', ({ part }) => part * 100, 1),
+  ]);
+}
+
+/** Each is the median over triples of the ratio of two windows of one triple. */
+function ratiosTable(all: readonly Triple[]): string {
+  const row = (over: Arm, under: Arm) => {
+    const ratio = (triples: readonly Triple[]) =>
+      triples.map((triple) => triple[over].nginxUsPerRequest / triple[under].nginxUsPerRequest);
+    const counted = ratio(undisturbed(all));
+    const [low, high] = medianInterval(counted);
+    return [
+      `${over} ÷ ${under}`,
+      spreadOf(counted).median.toFixed(3),
+      `${low.toFixed(3)}–${high.toFixed(3)}`,
+      spreadOf(ratio(all)).median.toFixed(3),
+    ];
+  };
+  return markdownTable([
+    ['nginx CPU per request', 'median', '95 % interval (bootstrap)', 'of all triples'],
+    row('on', 'off'),
+    row('control', 'off'),
+    row('on', 'control'),
+  ]);
+}
+
+function programLine({ egress, ingress, requests }: ProgramCost, triples: readonly Triple[]): string {
+  const nginxNs = spreadOf(undisturbed(triples).map(({ off }) => off.nginxUsPerRequest)).median * 1000;
+  const perRequest = ({ runs, ns }: ProgramRuns) =>
+    `${(runs / requests).toFixed(2)} times a request, ${whole(ns / runs)} ns each`;
   return (
-    `Control: beside a process that only takes ${percent(part)} of the other core, as the agent did, and touches nothing, nginx took ` +
-    `${ratio(pairs).toFixed(3)} times as much (95 % interval ${low.toFixed(3)}–${high.toFixed(3)}, ${pairs.length} pairs): ` +
-    `so much is this machine's, whose two processors share a core or a host. The agent's ratio over the control's: ${(ratio(fixed) / ratio(pairs)).toFixed(3)}.`
+    `By the kernel's own count (bpf_stats, some 70 ns of each run are the counting) the egress program, which runs in nginx's time, runs ${perRequest(egress)}: ` +
+    `${percent(egress.ns / requests / nginxNs, 1)} of nginx's time with the agent off. The ingress program, here in the client's time, runs ${perRequest(ingress)}. ` +
+    `${whole(egress.verifiedInstructions)} and ${whole(ingress.verifiedInstructions)} verified instructions.`
   );
 }
 
-function programLine(
-  { runsPerRequest, nsPerRun, verifiedInstructions }: ProgramCost,
-  pairs: readonly Pair[],
-): string {
-  const nsPerRequest = runsPerRequest * nsPerRun;
-  const nginxNs = spreadOf(pairs.map(({ off }) => off.nginxUsPerRequest)).median * 1000;
-  return (
-    `By the kernel's own count (bpf_stats, some 50 ns of each run are the counting) the egress program runs ${runsPerRequest.toFixed(2)} times a request, ` +
-    `${whole(nsPerRun)} ns each: ${percent(nsPerRequest / nginxNs, 1)} of nginx's time without the agent. ` +
-    `${whole(verifiedInstructions)} verified instructions.`
-  );
+function agentLine({ agent: { residentBytes, captured, delivered } }: Results['fixed']): string {
+  return `The agent's resident memory at the end: ${whole(residentBytes / 2 ** 20)} MiB. Exchanges captured in all windows: ${whole(captured)}, delivered: ${whole(delivered)}.`;
 }
 
 function costTable(title: string, all: readonly Pair[]): string {

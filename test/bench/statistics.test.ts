@@ -1,5 +1,5 @@
 import test from 'ava';
-import { formatSpread, medianInterval, spreadOf } from './statistics.ts';
+import { formatQuartiles, formatSpread, medianInterval, spreadOf } from './statistics.ts';
 
 for (const [values, median] of [
   [[3, 1, 2], 2],
@@ -17,6 +17,10 @@ test('no values have no median, lowest or highest', (t) => {
 
 test('a spread is told as median, lowest and highest', (t) => {
   t.is(formatSpread({ median: 1.016, low: 1, high: 12_345.678 }), '1.02 (1.00–12,345.68)');
+});
+
+test('many values are told as median and quartiles', (t) => {
+  t.is(formatQuartiles([5, 1, 2, 3, 400], 0), '3 (2–5)');
 });
 
 test('the interval of a median lies among the values and around it', (t) => {

@@ -24,6 +24,13 @@ export function formatSpread({ median, low, high }: Spread, digits = 2): string 
   return `${text(median)} (${text(low)}–${text(high)})`;
 }
 
+/** `1.02 (1.01–1.03)`: the median and the quartiles, for many values. */
+export function formatQuartiles(values: readonly number[], digits = 2): string {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (part: number) => sorted[Math.floor(part * (sorted.length - 1))] ?? Number.NaN;
+  return formatSpread({ median: spreadOf(values).median, low: at(0.25), high: at(0.75) }, digits);
+}
+
 /** Where the median of such values lies with 95 % confidence: the percentile bootstrap. */
 export function medianInterval(values: readonly number[], resamples = 10_000): [low: number, high: number] {
   const random = seededRandom(1);

@@ -9,6 +9,8 @@ export interface AgentConfigOptions {
   directory: string;
   /** Absolute; the agent's configuration names it below the mount. */
   cgroup: string;
+  /** Instead of a fixed cgroup: the one that this process is in. */
+  pid?: number;
   name: string;
   /** null: for `--print`. */
   processorPort: number | null;
@@ -17,12 +19,12 @@ export interface AgentConfigOptions {
 }
 
 export function writeAgentConfig(options: AgentConfigOptions): string {
-  const { directory, cgroup, name, processorPort, healthPort, metricsPort } = options;
+  const { directory, cgroup, pid, name, processorPort, healthPort, metricsPort } = options;
   const file = join(directory, processorPort === null ? 'print.yaml' : 'agent.yaml');
   writeFileSync(
     file,
     stringify({
-      targets: [{ name, cgroup: belowMount(cgroup) }],
+      targets: [pid === undefined ? { name, cgroup: belowMount(cgroup) } : { name, pid }],
       ...(processorPort !== null && { processor: processorConfig(processorPort) }),
       listen: { health: `127.0.0.1:${healthPort}`, metrics: `127.0.0.1:${metricsPort}` },
     }),

@@ -1,5 +1,5 @@
 /** An agent process that mirrors one cgroup, and its account. */
-import type { Ledger } from '../../bpf/index.d.ts';
+import type { Coverage, Ledger } from '../../bpf/index.d.ts';
 import { writeAgentConfig } from './agent-config.ts';
 import { freePort } from './free-port.ts';
 import { type Service, startService } from './service.ts';
@@ -7,6 +7,7 @@ import { until } from './until.ts';
 
 export interface Agent extends Service {
   ledger(): Promise<Ledger>;
+  coverage(): Promise<Coverage>;
   /** The ledger once nothing is in flight, or as it is after `timeoutMs`. */
   settled(timeoutMs?: number): Promise<Ledger>;
 }
@@ -15,6 +16,8 @@ export interface AgentOptions {
   /** Holds ca.crt, agent.crt and agent.key; the configuration goes there too. */
   directory: string;
   cgroup: string;
+  /** Mirror the cgroup that this process is in, whichever it is at the time. */
+  pid?: number;
   name: string;
   /** null: `--print` to its output instead. */
   processorPort: number | null;
@@ -35,10 +38,9 @@ export async function startAgent({ core, ...target }: AgentOptions): Promise<Age
     ready: async () => (await fetch(`http://127.0.0.1:${healthPort}/ready`)).ok,
     ...(core !== undefined && { core }),
   });
-  const ledger = async (): Promise<Ledger> => {
-    const response = await fetch(`http://127.0.0.1:${metricsPort}/ledger`);
-    return (await response.json()) as Ledger;
-  };
+  const ask = async (page: string) => (await fetch(`http://127.0.0.1:${metricsPort}/${page}`)).json();
+  const ledger = async () => (await ask('ledger')) as Ledger;
+  const coverage = async () => (await ask('coverage')) as Coverage;
   const settled = async (timeoutMs = 10_000) => {
     // Twice the same account with nothing under way: the ring has been drained in between.
     let last = '';
@@ -53,5 +55,5 @@ export async function startAgent({ core, ...target }: AgentOptions): Promise<Age
     );
     return ledger();
   };
-  return { ...service, ledger, settled };
+  return { ...service, ledger, coverage, settled };
 }
