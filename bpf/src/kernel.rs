@@ -11,7 +11,7 @@ use libbpf_rs::{Link, MapCore, MapFlags, OpenObject, PrintLevel};
 
 use crate::cgroup;
 use crate::control::Controls;
-use crate::counters::{COUNTERS, Counters};
+use crate::counters::Counters;
 use crate::error::{CaptureError, Code};
 
 #[cfg(test)]
@@ -183,15 +183,17 @@ impl<'a> Kernel<'a> {
 
     pub fn counters(&self) -> Result<Counters, CaptureError> {
         let mut counters = Counters::default();
-        for i in 0..COUNTERS {
-            let values = self
-                .skel
-                .maps
-                .counters
-                .lookup_percpu(&(i as u32).to_ne_bytes(), MapFlags::ANY)
-                .map_err(|e| CaptureError::internal("read the counters", e))?
-                .unwrap_or_default();
-            counters.0[i] = values.iter().filter_map(|v| v.first_chunk::<8>()).map(|v| u64::from_ne_bytes(*v)).sum();
+        let of_processors = self
+            .skel
+            .maps
+            .counters
+            .lookup_percpu(&0u32.to_ne_bytes(), MapFlags::ANY)
+            .map_err(|e| CaptureError::internal("read the counters", e))?
+            .unwrap_or_default();
+        for of_one in &of_processors {
+            for (sum, value) in counters.0.iter_mut().zip(of_one.as_chunks::<8>().0) {
+                *sum += u64::from_ne_bytes(*value);
+            }
         }
         Ok(counters)
     }

@@ -172,6 +172,51 @@ fn a_body_that_looks_like_a_response_is_none_though_head_was_asked_meanwhile() {
     });
 }
 
+#[test]
+fn the_answer_behind_a_body_is_found_however_its_length_is_written() {
+    with_machine(|machine| {
+        let plain = [
+            ("0", 0),
+            (" 0", 0),
+            (" 7", 7),
+            ("7", 7),
+            (" 42", 42),
+            (" 1024", 1024),
+            (" 0001024", 1024),
+            (" 00001024", 1024),
+            (" 000000000001024", 1024),
+            ("  1024", 1024),
+            ("\t1024", 1024),
+            (" 3000", 3000),
+        ];
+        for (length, bytes) in plain {
+            machine.connect();
+            machine.send(b"GET /0 HTTP/1.1\r\n\r\n");
+            let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Length:{length}\r\n\r\n").into_bytes();
+            let head = answer.len() as u64;
+            answer.resize(answer.len() + bytes, b'b');
+            let before = machine.kernel.counters().unwrap().copied();
+            machine.answer(&answer);
+            // The kernel has read it: the body stays there.
+            assert_eq!(machine.kernel.counters().unwrap().copied() - before, head, "{length:?}");
+            machine.client_ack = machine.server;
+            machine.send(b"GET /1 HTTP/1.1\r\n\r\n");
+            machine.answer(b"HTTP/1.1 201 OK\r\nContent-Length: 2\r\n\r\nok");
+            assert_eq!(machine.close(), [("/0".to_owned(), 200), ("/1".to_owned(), 201)], "{length:?}");
+        }
+        for length in ["", " ", " x", " 1x", " 1 2", " 10,10", " 12345678901234567890"] {
+            machine.connect();
+            machine.send(b"GET /0 HTTP/1.1\r\n\r\n");
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length:{length}\r\n\r\nbody");
+            let before = machine.kernel.counters().unwrap().copied();
+            machine.answer(answer.as_bytes());
+            // It is no number: user space gets all of it.
+            assert_eq!(machine.kernel.counters().unwrap().copied() - before, answer.len() as u64, "{length:?}");
+            machine.close();
+        }
+    });
+}
+
 #[derive(Clone, Debug)]
 struct Call {
     method: &'static str,
