@@ -24,7 +24,7 @@ import { createSwitch } from './switch.ts';
 import { startWindowLoad } from './window-load.ts';
 import { measureWindows, type Triple } from './windows.ts';
 
-const usage = `usage: node test/bench/bench.ts [--windows 200] [--window-seconds 0.3] [--pairs 6] [--seconds 2] [--connections 50] [--rate 20000] [--fixed-seconds 10]
+const usage = `usage: node test/bench/bench.ts [--windows 160] [--window-seconds 0.3] [--pairs 6] [--seconds 2] [--connections 50] [--rate 20000] [--fixed-seconds 10]
 
 Needs root and two cores: nginx runs on core 0, everything else on core 1. Writes test/bench/results.md.
 `;
@@ -36,7 +36,7 @@ const INSPECTION = join(REPOSITORY, 'processor/inspect.bench.ts');
 
 const { values } = parseArgs({
   options: {
-    windows: { type: 'string', default: '200' },
+    windows: { type: 'string', default: '160' },
     'window-seconds': { type: 'string', default: '0.3' },
     pairs: { type: 'string', default: '6' },
     seconds: { type: 'string', default: '2' },

@@ -28,6 +28,8 @@ export interface Results {
 
 /** Of a round's time; more, and the host or other processes have had a part in what nginx used. */
 const DISTURBED = 0.02;
+/** Less tell nothing of where their median lies. */
+const FEW = 6;
 
 export function isDisturbed({ off, on }: Pair): boolean {
   return Math.max(off.disturbed, on.disturbed) > DISTURBED;
@@ -70,9 +72,13 @@ const nginxRatio = ({ off, on }: Pair) => on.nginxUsPerRequest / off.nginxUsPerR
 function verdict(all: readonly Pair[]): string {
   const pairs = all.filter((pair) => !isDisturbed(pair));
   const [low, high] = medianInterval(pairs.map(nginxRatio));
+  const interval =
+    pairs.length < FEW
+      ? 'too few for an interval'
+      : `its 95 % interval ${low.toFixed(3)}–${high.toFixed(3)} (bootstrap)`;
   return (
     `${pairs.length} of ${all.length} pairs count. nginx CPU per request on ÷ off: median ${spreadOf(pairs.map(nginxRatio)).median.toFixed(3)}, ` +
-    `its 95 % interval ${low.toFixed(3)}–${high.toFixed(3)} (bootstrap); of all ${all.length} pairs ${spreadOf(all.map(nginxRatio)).median.toFixed(3)}.`
+    `${interval}; of all ${all.length} pairs ${spreadOf(all.map(nginxRatio)).median.toFixed(3)}.`
   );
 }
 
