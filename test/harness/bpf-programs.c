@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lists BPF programs: "<id> <type> <name>" a line for all of the kernel, or, with a cgroup's
-// path, "<id>" a line for those attached to its ingress and egress. For tests; bpftool is not on every machine.
+// path, "<id>" a line for those attached to its ingress and egress; with --maps, "<id>" a line for all maps.
+// For tests; bpftool is not on every machine.
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <stdint.h>
@@ -71,7 +72,21 @@ static int list_all(void)
 	return 0;
 }
 
+static int list_maps(void)
+{
+	union bpf_attr next;
+
+	memset(&next, 0, sizeof(next));
+	while (bpf(BPF_MAP_GET_NEXT_ID, &next) == 0) {
+		printf("%u\n", next.next_id);
+		next.start_id = next.next_id;
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
+	if (argc > 1 && strcmp(argv[1], "--maps") == 0)
+		return list_maps();
 	return argc > 1 ? list_attached(argv[1]) : list_all();
 }

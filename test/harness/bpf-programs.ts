@@ -1,4 +1,4 @@
-/** The BPF programs that the kernel holds, asked with bpf(2) by a small C program. */
+/** The BPF programs and maps that the kernel holds, asked with bpf(2) by a small C program. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,6 +12,8 @@ export interface BpfPrograms {
   loaded(): string[];
   /** Ids of those attached to a cgroup's ingress and egress. */
   attached(cgroup: string): string[];
+  /** Ids of all maps in the kernel. */
+  maps(): string[];
   remove(): void;
 }
 
@@ -24,6 +26,7 @@ export function buildBpfPrograms(): BpfPrograms {
   return {
     loaded: () => list().map((line) => line.split(' ')[0] ?? ''),
     attached: (cgroup) => list(cgroup),
+    maps: () => list('--maps'),
     remove: () => rmSync(directory, { recursive: true, force: true }),
   };
 }

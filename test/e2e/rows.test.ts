@@ -1,0 +1,179 @@
+/** Every way to ask for mirroring, on and off again: what is seen, and that nothing else is. */
+import test from 'ava';
+import { type Cluster, startCluster } from '../cluster/cluster.ts';
+import { whyNoCgroups } from '../harness/cgroup.ts';
+import { rootTest } from '../harness/root-test.ts';
+import { until } from '../harness/until.ts';
+import { type Filter, filtersManifest, setFilters } from './filters.ts';
+import { importImages, installChart, type Podmirror } from './install.ts';
+import { seenAfterAll } from './silence.ts';
+import {
+  attackUrl,
+  type ClientPod,
+  MIRROR_ANNOTATION,
+  MIRROR_LABEL,
+  namespaceObject,
+  runWorkloads,
+  startClient,
+} from './workload.ts';
+
+let cluster: Cluster;
+let podmirror: Podmirror;
+let client: ClientPod;
+
+// Two nginx in one pod, each at a port of its own.
+const shop = { nginx: 80, side: 8080 };
+
+test.before(async () => {
+  if (whyNoCgroups()) return;
+  cluster = await startCluster();
+  await importImages(cluster);
+  const namespaces = [
+    namespaceObject('shop'),
+    namespaceObject('neighbour'),
+    namespaceObject('witness', { [MIRROR_LABEL]: 'enabled' }),
+  ];
+  await Promise.all([
+    installChart(cluster).then((installed) => {
+      podmirror = installed;
+    }),
+    runWorkloads(cluster, namespaces, [
+      { namespace: 'shop', name: 'web', containers: shop, annotations: { team: 'payments' } },
+      { namespace: 'neighbour', name: 'web', containers: shop },
+      { namespace: 'witness', name: 'web', containers: { nginx: 80 } },
+    ]),
+    startClient(cluster).then((started) => {
+      client = started;
+    }),
+  ]);
+  await podmirror.agent.mirrors('witness', ['nginx']);
+});
+
+test.after.always(async () => cluster?.stop());
+
+interface Row {
+  title: string;
+  on(): Promise<unknown>;
+  off(): Promise<unknown>;
+  /** Default: both. */
+  containers?: readonly (keyof typeof shop)[];
+  /** What log, coverage and Events say; after "mirroring …: ". */
+  because: RegExp;
+}
+
+const kubectl = (...args: string[]) => cluster.kubectl(args);
+
+const filterRow = (title: string, filter: () => Filter, rest: Partial<Row> = {}): Row => ({
+  title,
+  on: () => setFilters(cluster.kubectl, [filter()]),
+  off: () => setFilters(cluster.kubectl, []),
+  because: /filter 1/,
+  ...rest,
+});
+
+const patchTemplate = async (annotations: Record<string, string | null>) => {
+  const patch = JSON.stringify({ spec: { template: { metadata: { annotations } } } });
+  await kubectl('patch', 'deployment/web', '-n', 'shop', '--patch', patch);
+  await kubectl('rollout', 'status', 'deployment/web', '-n', 'shop', '--timeout=60s');
+};
+
+const rows: Row[] = [
+  {
+    title: 'the label of a namespace',
+    on: () => kubectl('label', 'namespace/shop', `${MIRROR_LABEL}=enabled`),
+    off: () => kubectl('label', 'namespace/shop', `${MIRROR_LABEL}-`),
+    because: /namespace shop is labelled wallarm-mirror=enabled/,
+  },
+  {
+    title: "the annotation of a Deployment's template",
+    on: () => patchTemplate({ [MIRROR_ANNOTATION]: 'true' }),
+    off: () => patchTemplate({ [MIRROR_ANNOTATION]: null }),
+    because: /annot/,
+  },
+  filterRow('a filter by namespace', () => ({ namespace: 'sh?p' })),
+  filterRow('a filter by pod label', () => ({ namespace: '!neighbour', pod_labels: { app: 'web,api' } })),
+  filterRow('a filter by pod annotation', () => ({ pod_annotations: { team: 'pay*' } })),
+  filterRow('a filter by container', () => ({ namespace: 'shop', container_name: 'side' }), {
+    containers: ['side'],
+  }),
+  filterRow('a filter by node', () => ({ namespace: 'shop', node_name: cluster.node.name })),
+];
+
+for (const [index, { title, on, off, containers = ['nginx', 'side'], because }] of rows.entries()) {
+  rootTest(`${title}: on and off again`, async (t) => {
+    const { agent, record } = podmirror;
+    await agent.mirrors('shop', []);
+    await on();
+    for (const target of await agent.mirrors('shop', containers)) t.regex(target.because ?? '', because);
+
+    const ask = async (when: string) => {
+      const paths = Object.keys(shop).map((container) => `/row-${index}-${when}-${container}`);
+      const neighbours = paths.map((path) => `${path}-neighbour`);
+      const statuses = await client.get(
+        ...Object.values(shop).map((port, at) => attackUrl(`web.shop:${port}`, paths[at] ?? '')),
+        ...Object.values(shop).map((port, at) => attackUrl(`web.neighbour:${port}`, neighbours[at] ?? '')),
+      );
+      t.deepEqual(statuses, [200, 200, 200, 200]);
+      return seenAfterAll([...paths, ...neighbours], { client, record, witness: 'web.witness' });
+    };
+    t.deepEqual(
+      await ask('on'),
+      containers.map((container) => `/row-${index}-on-${container}`),
+    );
+    for (const container of containers) {
+      t.like(await record.attackOn(`/row-${index}-on-${container}`), {
+        target: { namespace: 'shop', container, workload: 'Deployment/web' },
+        clientAddress: client.address,
+        status: 200,
+      });
+    }
+
+    await off();
+    await agent.mirrors('shop', []);
+    t.deepEqual(await ask('off'), []);
+  });
+}
+
+rootTest('a bad filter is refused by kubectl apply, and what was in force stays so', async (t) => {
+  const bad = 'filters:\n- namespace: shop-[\n- pod_lables: {app: web}\n';
+  const { code, stderr } = await cluster.kubectl.attempt(['apply', '-f', '-'], filtersManifest(bad));
+  t.not(code, 0);
+  t.snapshot(stderr);
+  await podmirror.agent.mirrors('witness', ['nginx']);
+});
+
+rootTest('log and Events say why a target is attached, and why one is refused', async (t) => {
+  const { agent } = podmirror;
+  const pod = await kubectl('get', 'pods', '-n', 'shop', '-o', 'jsonpath={.items[0].metadata.name}');
+  await setFilters(cluster.kubectl, [{ namespace: 'shop', container_name: 'side' }]);
+  await agent.mirrors('shop', ['side']);
+  await setFilters(cluster.kubectl, [{ namespace: 'shop', node_name: 'edge-*' }]);
+  await agent.mirrors('shop', []);
+
+  const sentences = [
+    `mirroring shop/${pod} container side: filter 1`,
+    `not mirroring shop/${pod} container nginx: filter 1`,
+    `not mirroring shop/${pod}: filter 1`,
+    `and this is ${cluster.node.name}`,
+  ];
+  const log = await agent.log();
+  for (const sentence of sentences) t.true(log.includes(sentence), `${sentence} is not in\n${log}`);
+
+  const told = await until(
+    async () => {
+      const events = await kubectl(
+        'get',
+        'events',
+        '-n',
+        'shop',
+        '--field-selector',
+        `involvedObject.name=${pod}`,
+      );
+      return sentences.slice(1).every((sentence) => events.includes(sentence.split(': ')[1] ?? '')) && events;
+    },
+    { timeoutMs: 30_000, everyMs: 500 },
+  );
+  t.regex(told || '', /Normal\s+Mirroring\s/);
+  t.regex(told || '', /Normal\s+NotMirroring\s/);
+  await setFilters(cluster.kubectl, []);
+});
