@@ -24,6 +24,8 @@ export type ImageArchives = Record<Service, string>;
 
 const tree = fileURLToPath(new URL('../..', import.meta.url));
 const keptStates = 3;
+// Other checkouts of this machine build and use theirs at the same time.
+const inUseMs = 3_600_000;
 
 /** What kubelet calls it, after `ctr -n k8s.io images import <archive>`: docker.io/library/podmirror-agent:0.1.0. */
 export const imageName = (service: Service): string => `podmirror-${service}:${version()}`;
@@ -97,7 +99,8 @@ function forgetOld(): void {
     .filter((name) => /^[0-9a-f]{16}$/.test(name))
     .map((name) => join(imagesCache, name))
     .sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
-  for (const old of states.slice(keptStates)) rmSync(old, { recursive: true });
+  for (const old of states.slice(keptStates))
+    if (Date.now() - statSync(old).mtimeMs > inUseMs) rmSync(old, { recursive: true });
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
