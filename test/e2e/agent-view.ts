@@ -5,9 +5,8 @@ import { until } from '../harness/until.ts';
 
 export interface Target {
   cgroup: string;
-  namespace?: string;
-  pod?: string;
-  container?: string;
+  identity: { namespace?: string; pod?: string; container?: string };
+  exchanges: number;
   /** The rule that asks for it. */
   because: string | null;
 }
@@ -58,9 +57,11 @@ export function agentView({ kubectl, instance }: Cluster, namespace = 'podmirror
       const isSo = await until(
         async () => {
           targets = (await coverage()).targets.filter(
-            (target) => target.namespace === wanted && target.container !== undefined,
+            ({ identity }) => identity.namespace === wanted && identity.container !== undefined,
           );
-          return `${targets.map(({ container }) => container).sort()}` === `${[...containers].sort()}`;
+          return (
+            `${targets.map(({ identity }) => identity.container).sort()}` === `${[...containers].sort()}`
+          );
         },
         { timeoutMs: 20_000, everyMs: 25 },
       );

@@ -4,10 +4,19 @@ import { readdirSync, readFileSync } from 'node:fs';
 export function heldBy(pid: number): { programs: string[]; maps: string[] } {
   const directory = `/proc/${pid}/fdinfo`;
   const all = readdirSync(directory)
-    .map((descriptor) => readFileSync(`${directory}/${descriptor}`, 'utf8'))
+    .map((descriptor) => textOf(`${directory}/${descriptor}`))
     .join('\n');
   const ids = (field: string) => [
     ...new Set([...all.matchAll(new RegExp(`^${field}:\\s*(\\d+)`, 'gm'))].map(([, id = '']) => id)),
   ];
   return { programs: ids('prog_id'), maps: ids('map_id') };
+}
+
+/** Descriptors of connections come and go. */
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
 }
