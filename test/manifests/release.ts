@@ -1,6 +1,6 @@
 /** The chart as a release in a test's API server, through the real helm. */
 import type { Kube } from '../kube/kube.ts';
-import { helmProgram } from './helm.ts';
+import { helmProgram } from '../kube/programs.ts';
 import { CHART } from './render-chart.ts';
 import { type HelmResult, runHelm } from './run-helm.ts';
 

@@ -1,6 +1,6 @@
 /** What the chart becomes. */
 import { join } from 'node:path';
-import { helmProgram } from './helm.ts';
+import { helmProgram } from '../kube/programs.ts';
 import { runHelm } from './run-helm.ts';
 
 export const CHART = join(import.meta.dirname, '..', '..', 'manifests', 'chart');
