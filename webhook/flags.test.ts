@@ -16,6 +16,7 @@ test('without a flag everything is as the Deployment mounts it', (t) => {
       keyFile: '/etc/podmirror/tls/tls.key',
       caFile: '/etc/podmirror/tls/ca.crt',
     },
+    selfSigned: undefined,
     host: undefined,
     ports: { admission: 8443, health: 11226, ops: 9090 },
     drainMs: 10_000,
@@ -31,6 +32,11 @@ test('without a flag everything is as the Deployment mounts it', (t) => {
 test('the namespace comes from the flag, else from POD_NAMESPACE', (t) => {
   t.is(run([], { POD_NAMESPACE: 'from-env' }).namespace, 'from-env');
   t.is(run(['--namespace', 'from-flag'], { POD_NAMESPACE: 'from-env' }).namespace, 'from-flag');
+});
+
+test('certificates of its own making are made known for a quarter of an hour before they are used', (t) => {
+  t.deepEqual(run(['--self-signed']).selfSigned, { spreadMs: 900_000 });
+  t.deepEqual(run(['--self-signed', '--ca-spread-seconds=5']).selfSigned, { spreadMs: 5000 });
 });
 
 for (const [args, excluded] of [
@@ -55,6 +61,7 @@ for (const [args, sentence] of [
   [['--namespace', 'Pod'], /--namespace "Pod": write the name of a namespace/],
   [['--exclude-namespace', 'kube-*'], /--exclude-namespace "kube-\*": write the name of a namespace/],
   [['--drain-seconds=-1'], /--drain-seconds -1: write seconds/],
+  [['--ca-spread-seconds=soon'], /--ca-spread-seconds .*: write seconds, 0 to 86400/],
   [['--log-level', 'loud'], /--log-level "loud": write error, warn, info, debug/],
   [['--log-style', 'xml'], /--log-style "xml": write text or json/],
   [['--prot', '1'], /Unknown option '--prot'/],

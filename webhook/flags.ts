@@ -13,6 +13,9 @@ Decides which pods are mirrored: answers the API server's admission reviews, and
   --cert-file <file>          certificate that the API server sees (/etc/podmirror/tls/tls.crt)
   --key-file <file>           its key (/etc/podmirror/tls/tls.key)
   --ca-file <file>            its CA (/etc/podmirror/tls/ca.crt)
+  --self-signed               without cert-manager: makes certificates for itself, processor and agent, keeps them in
+                              Secrets, and renews them; the three files above are not read
+  --ca-spread-seconds <n>     how long a new CA is made known before anything is signed with it (900)
   --host <address>            where to listen (all addresses)
   --port <port>               admission, HTTPS (8443)
   --health-port <port>        /live and /ready (11226)
@@ -32,12 +35,18 @@ export interface Flags {
   namespace: string | undefined;
   kubeconfig: string | undefined;
   certificates: CertificateFiles;
+  selfSigned: SelfSignedFlags | undefined;
   /** undefined: all addresses, of IPv6 too where there is any. */
   host: string | undefined;
   ports: Ports;
   drainMs: number;
   log: { level: string; style: 'text' | 'json' };
   settings: Omit<Settings, 'ownNamespace'>;
+}
+
+export interface SelfSignedFlags {
+  /** How long a new CA is made known before anything is signed with it. */
+  spreadMs: number;
 }
 
 export interface Ports {
@@ -65,6 +74,9 @@ export function readFlags(args: string[], env: Record<string, string | undefined
   const name = (flag: string, value: string) =>
     take(flag, value, isNamespaceName, 'the name of a namespace: lower case letters, digits and hyphens');
 
+  const spreadMs =
+    1000 * take('ca-spread-seconds', Number(values['ca-spread-seconds']), isSpread, 'seconds, 0 to 86400');
+
   const namespace = values.namespace ?? env.POD_NAMESPACE;
   const flags: Flags = {
     namespace: namespace === undefined ? undefined : name('namespace', namespace),
@@ -74,6 +86,7 @@ export function readFlags(args: string[], env: Record<string, string | undefined
       keyFile: values['key-file'],
       caFile: values['ca-file'],
     },
+    selfSigned: values['self-signed'] ? { spreadMs } : undefined,
     host: values.host,
     ports: { admission: port('port'), health: port('health-port'), ops: port('ops-port') },
     drainMs:
@@ -110,6 +123,8 @@ function parse(args: string[]) {
       'cert-file': { type: 'string', default: `${folder}/tls.crt` },
       'key-file': { type: 'string', default: `${folder}/tls.key` },
       'ca-file': { type: 'string', default: `${folder}/ca.crt` },
+      'self-signed': { type: 'boolean', default: false },
+      'ca-spread-seconds': { type: 'string', default: '900' },
       host: { type: 'string' },
       port: { type: 'string', default: '8443' },
       'health-port': { type: 'string', default: '11226' },
@@ -128,4 +143,5 @@ function parse(args: string[]) {
 }
 
 const isPort = (port: number) => Number.isInteger(port) && port >= 0 && port <= 65_535;
+const isSpread = (seconds: number) => seconds >= 0 && seconds <= 86_400;
 const isStyle = (word: string) => word === 'text' || word === 'json';

@@ -6,9 +6,11 @@ import { watchCertificates } from '../certs/source.ts';
 import { createApi } from './cluster/api.ts';
 import { systemClock } from './cluster/clock.ts';
 import { findConnection } from './cluster/connection.ts';
-import { type Flags, readFlags, usage } from './flags.ts';
+import { type Flags, readFlags, type SelfSignedFlags, usage } from './flags.ts';
 import { createLog } from './log.ts';
 import { exitCodes, Refusal } from './refusal.ts';
+import { keepCertificates, usualTiming } from './self-signed/keeper.ts';
+import { leavesOf } from './self-signed/leaf.ts';
 import { type RunningWebhook, startWebhook } from './webhook.ts';
 
 const refuse = (exitCode: number) => (cause: unknown) => {
@@ -46,9 +48,12 @@ async function run(flags: Flags): Promise<void> {
     );
   }
   const state: { webhook?: RunningWebhook } = {};
-  const certificates = openCertificates();
+  const api = createApi({ connection });
+  const certificates = flags.selfSigned
+    ? await ownCertificates(flags.selfSigned, ownNamespace)
+    : openCertificates();
   const webhook = await startWebhook({
-    api: createApi({ connection }),
+    api,
     settings: { ...flags.settings, ownNamespace },
     certificates: certificates.current(),
     host: flags.host,
@@ -89,6 +94,20 @@ async function run(flags: Flags): Promise<void> {
       if (stopping) return;
       stopping = true;
       void stop(signal).then(() => process.exit());
+    });
+  }
+
+  function ownCertificates({ spreadMs }: SelfSignedFlags, namespace: string) {
+    return keepCertificates({
+      api,
+      leaves: leavesOf(namespace),
+      clock,
+      log,
+      timing: { ...usualTiming, spreadMs },
+      onReload(pair) {
+        state.webhook?.useCertificates(pair);
+        log.info('a new certificate from the Secret podmirror-webhook-tls is in use');
+      },
     });
   }
 
