@@ -88,7 +88,7 @@ const rows: Row[] = [
     title: "the annotation of a Deployment's template",
     on: () => patchTemplate({ [MIRROR_ANNOTATION]: 'true' }),
     off: () => patchTemplate({ [MIRROR_ANNOTATION]: null }),
-    because: /annot/,
+    because: /the pod is annotated mirror\.wallarm\.com\/enabled=true/,
   },
   filterRow('a filter by namespace', () => ({ namespace: 'sh?p' })),
   filterRow('a filter by pod label', () => ({ namespace: '!neighbour', pod_labels: { app: 'web,api' } })),
@@ -135,11 +135,19 @@ for (const [index, { title, on, off, containers = ['nginx', 'side'], because }] 
 }
 
 rootTest('a bad filter is refused by kubectl apply, and what was in force stays so', async (t) => {
+  await setFilters(cluster.kubectl, [{ namespace: 'shop' }]);
+  await podmirror.agent.mirrors('shop', ['nginx', 'side']);
   const bad = 'filters:\n- namespace: shop-[\n- pod_lables: {app: web}\n';
   const { code, stderr } = await cluster.kubectl.attempt(['apply', '-f', '-'], filtersManifest(bad));
   t.not(code, 0);
-  t.snapshot(stderr);
-  await podmirror.agent.mirrors('witness', ['nginx']);
+  const words = stderr.split(' denied the request: ')[1];
+  t.deepEqual(words?.trim().split('\n'), [
+    '2 problems in ConfigMap podmirror/podmirror-filters:',
+    'filters[0].namespace: "shop-[": its [ is not closed. Write ] where it ends, or \\[ for the character itself',
+    'filters[1].pod_lables: no such key. Write pod_labels',
+  ]);
+  await podmirror.agent.mirrors('shop', ['nginx', 'side']);
+  await setFilters(cluster.kubectl, []);
 });
 
 rootTest('log and Events say why a target is attached, and why one is refused', async (t) => {

@@ -112,7 +112,10 @@ export async function runWorkloads(
 export interface ClientPod {
   /** Its pod's. */
   address: string;
-  /** Status of each answer, 0 for none. One curl asks for all of them in order, over new connections. */
+  /**
+   * Status of each answer, 0 for none. One curl asks for all of them in order, again where nobody listens: a Service leads
+   * to a pod that has gone until the node's proxy has heard of it.
+   */
   get(...urls: string[]): Promise<number[]>;
 }
 
@@ -134,7 +137,8 @@ export async function startClient({ kubectl, images }: Cluster, namespace = 'cli
   await kubectl(['wait', 'pod/client', '-n', namespace, '--for=condition=Ready', '--timeout=60s']);
   const address = await kubectl(['get', 'pod/client', '-n', namespace, '-o', 'jsonpath={.status.podIP}']);
   const curl = ['exec', '-n', namespace, 'client', '--', 'curl', '--silent', '--path-as-is'];
-  const each = ['--output', '/dev/null', '--max-time', '5', '--write-out', '%{http_code}\\n'];
+  const patience = ['--connect-timeout', '2', '--retry', '5', '--retry-delay', '1', '--retry-all-errors'];
+  const each = ['--output', '/dev/null', '--max-time', '5', ...patience, '--write-out', '%{http_code}\\n'];
   return {
     address,
     async get(...urls) {
