@@ -21,7 +21,7 @@ RUST_SOURCES := $(shell find bpf processor/modsecurity -name '*.rs' -o -name '*.
 
 .PHONY: help
 help: ## Print this
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: build ## One machine, end to end: nginx mirrored, an attack recorded, the page to look at
@@ -32,7 +32,7 @@ cluster: kube cluster-parts ## Start a real Kubernetes of one node on this machi
 	@node test/cluster/main.ts up
 
 .PHONY: cluster-env
-cluster-env: ## Print what a shell needs to use it: eval "$$(make -s cluster-env)"
+cluster-env: ## Print what a shell needs to use it, for eval
 	@node test/cluster/main.ts env
 
 .PHONY: cluster-down

@@ -23,7 +23,8 @@ test.before(async () => {
 test.after.always(async () => cluster?.stop());
 
 /** nginx behind Service `web`, and a client, both in namespace `shop`. */
-async function runShop({ kubectl, images }: Cluster): Promise<void> {
+async function runShop(cluster: Cluster): Promise<void> {
+  const { kubectl, images } = cluster;
   const labels = { app: 'web' };
   const metadata = (name: string) => ({ name, namespace: 'shop' });
   const pod = (name: string, image: string) => ({
@@ -64,6 +65,8 @@ async function runShop({ kubectl, images }: Cluster): Promise<void> {
   });
   await kubectl(['rollout', 'status', 'deployment/web', '-n', 'shop', '--timeout=60s']);
   await kubectl(['wait', 'pod/client', '-n', 'shop', '--for=condition=Ready', '--timeout=60s']);
+  // kube-proxy follows within a second or two.
+  await until(() => curl(cluster, 'http://web/').catch(() => undefined), { timeoutMs: 20_000, everyMs: 200 });
 }
 
 const curl = ({ kubectl }: Cluster, url: string) =>
