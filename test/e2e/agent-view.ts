@@ -7,6 +7,8 @@ export interface Target {
   cgroup: string;
   identity: { namespace?: string; pod?: string; container?: string };
   exchanges: number;
+  /** Wall clock in ms since the epoch. */
+  selectedAtMs: number;
   /** The rule that asks for it. */
   because: string | null;
 }

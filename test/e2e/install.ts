@@ -36,10 +36,14 @@ export async function importImages(cluster: Cluster): Promise<void> {
 }
 
 /** `helm install`, over `testValues`; ready when it returns. The images must be there. */
-export async function installChart(cluster: Cluster, values: Values = {}): Promise<Podmirror> {
+export async function installChart(
+  cluster: Cluster,
+  values: Values = {},
+  chart: string = CHART,
+): Promise<Podmirror> {
   const { helm } = cluster;
   const args = ['-n', NAMESPACE, '--create-namespace', '--wait', '--timeout=120s', '--values', '-'];
-  await helm(['install', 'podmirror', CHART, ...args], stringify(merged(testValues, values)));
+  await helm(['install', 'podmirror', chart, ...args], stringify(merged(testValues, values)));
   await agentReady(cluster);
   return {
     record: openRecord({ url: await apiUrl(cluster), token }),
