@@ -23,10 +23,12 @@ let client: ClientPod;
 test.before(async () => {
   if (whyNoCgroups()) return;
   cluster = await startCluster();
-  await importImages(cluster);
   const shop = namespaceObject('shop', { [MIRROR_LABEL]: 'enabled' });
-  await runWorkloads(cluster, [shop], [{ namespace: 'shop', name: 'web', containers: { nginx: 80 } }]);
-  client = await startClient(cluster);
+  [client] = await Promise.all([
+    startClient(cluster),
+    runWorkloads(cluster, [shop], [{ namespace: 'shop', name: 'web', containers: { nginx: 80 } }]),
+    importImages(cluster),
+  ]);
 });
 
 test.after.always(async () => cluster?.stop());

@@ -32,7 +32,7 @@ export const testValues: Values = {
 
 /** The images of this tree, into the node. */
 export async function importImages(cluster: Cluster): Promise<void> {
-  for (const archive of Object.values(await buildImages())) await cluster.importImage(archive);
+  await Promise.all(Object.values(await buildImages()).map(cluster.importImage));
 }
 
 /** `helm install`, over `testValues`; ready when it returns. The images must be there. */

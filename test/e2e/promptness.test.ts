@@ -19,13 +19,14 @@ const atATime = 5;
 test.before(async () => {
   if (whyNoCgroups()) return;
   cluster = await startCluster();
-  await importImages(cluster);
-  podmirror = await installChart(cluster);
   const namespaces = [namespaceObject('shop'), namespaceObject('new', { [MIRROR_LABEL]: 'enabled' })];
   const containers = { nginx: 80 };
-  await runWorkloads(cluster, namespaces, [
-    { namespace: 'shop', name: 'web', containers },
-    { namespace: 'new', name: 'web', containers },
+  [podmirror] = await Promise.all([
+    importImages(cluster).then(() => installChart(cluster)),
+    runWorkloads(cluster, namespaces, [
+      { namespace: 'shop', name: 'web', containers },
+      { namespace: 'new', name: 'web', containers },
+    ]),
   ]);
 });
 

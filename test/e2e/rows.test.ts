@@ -27,24 +27,19 @@ const shop = { nginx: 80, side: 8080 };
 test.before(async () => {
   if (whyNoCgroups()) return;
   cluster = await startCluster();
-  await importImages(cluster);
   const namespaces = [
     namespaceObject('shop'),
     namespaceObject('neighbour'),
     namespaceObject('witness', { [MIRROR_LABEL]: 'enabled' }),
   ];
-  await Promise.all([
-    installChart(cluster).then((installed) => {
-      podmirror = installed;
-    }),
+  [podmirror, client] = await Promise.all([
+    importImages(cluster).then(() => installChart(cluster)),
+    startClient(cluster),
     runWorkloads(cluster, namespaces, [
       { namespace: 'shop', name: 'web', containers: shop, annotations: { team: 'payments' } },
       { namespace: 'neighbour', name: 'web', containers: shop },
       { namespace: 'witness', name: 'web', containers: { nginx: 80 } },
     ]),
-    startClient(cluster).then((started) => {
-      client = started;
-    }),
   ]);
   await podmirror.agent.mirrors('witness', ['nginx']);
 });
