@@ -19,7 +19,7 @@ export async function seenAfterAll(
   const last = `/witness-${++asked}`;
   await client.get(attackUrl(witness, last));
   await record.attackOn(last);
-  const isDone = await until(async () => (await record.stats()).pending === 0);
+  const isDone = await until(async () => (await record.stats()).pending === 0, { timeoutMs: 20_000 });
   if (!isDone) throw new Error('exchanges wait for inspection without end');
   return record.among(paths);
 }
