@@ -1,6 +1,7 @@
 /** The agent on a node of a real API server: pods and intent are objects there, cgroups, mounts and nginx are real here. */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { type Nginx, startNginx } from '../harness/nginx.ts';
 import { idOfLine, type PrintedLine, parseLines } from '../harness/printed.ts';
@@ -21,6 +22,8 @@ import {
 import { container, podManifest } from '../kube/pods.ts';
 
 const NODE = 'node-a';
+// Between a pod's cgroup and its first container a runtime makes the sandbox and its network.
+const SANDBOX_MS = 300;
 let kube: Kube;
 let controller: Service;
 let node: NodeCgroups;
@@ -110,7 +113,9 @@ async function createKnownPod(
 ): Promise<RunningPod> {
   await createPod(namespace, { ...options, name: `before-${randomUUID().slice(0, 8)}`, nodeName: 'node-b' });
   await untilAsked(namespace);
-  return createPod(namespace, options);
+  const pod = await createPod(namespace, options);
+  await sleep(SANDBOX_MS);
+  return pod;
 }
 
 async function untilAsked(namespace: string): Promise<void> {
@@ -189,6 +194,7 @@ rootTest('the first request of a new pod is seen, twenty times out of twenty', a
   for (let n = 0; n < 20; n++) {
     const pod = await createPod(namespace, { name: `new-${n}` });
     pod.cgroups.sandbox();
+    await sleep(SANDBOX_MS);
     const { nginx } = await startContainer(t, pod);
     await get(nginx.port, `first-${n}`);
     wanted.push([`first-${n}`, `${namespace}/new-${n}/web`]);
@@ -449,7 +455,8 @@ rootTest(
     const subject = `${namespace}/${pod.name} container web`;
     t.true(await agent.logs(new RegExp(`released ${subject}: nothing asks`), 60_000), agent.stderr());
     await get(second.nginx.port, 'after');
-    t.true(await agent.logs(/the API server answers again/, 70_000));
+    // With the next event or bookmark, which come once a minute.
+    t.true(await agent.logs(/the API server answers again/, 100_000));
     t.is(agent.stderr().match(/What is mirrored stays so/g)?.length, 1);
     t.deepEqual(idsSoFar(agent), ['before', 'without', 'restarted without']);
   },
