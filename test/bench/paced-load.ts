@@ -22,11 +22,19 @@ export interface PacedLoad {
 }
 
 /** Connects, and asks once: all responses are equal but for the date, so bytes tell how many there were. */
-export async function openPacedLoad({ port, rate }: { port: number; rate: number }): Promise<PacedLoad> {
+export async function openPacedLoad({
+  host = '127.0.0.1',
+  port,
+  rate,
+}: {
+  host?: string;
+  port: number;
+  rate: number;
+}): Promise<PacedLoad> {
   let received = 0;
   const open = () =>
     new Promise<Socket>((resolve, reject) => {
-      const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+      const socket = connect({ port, host, noDelay: true });
       socket.once('connect', () => resolve(socket)).once('error', reject);
       socket.on('data', (bytes) => {
         received += bytes.length;
