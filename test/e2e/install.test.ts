@@ -35,6 +35,7 @@ test.after.always(async () => cluster?.stop());
 
 const ways = {
   'helm install': () => installChart(cluster),
+  'helm install, self-signed': () => installChart(cluster, { certificates: { mode: 'selfSigned' } }),
   'kubectl apply -k': () => applyBase(cluster),
 };
 
