@@ -3,7 +3,8 @@
 // Full jitter: agents that lost the same processor at the same moment do not come back at the same moment.
 // https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 const baseMs = 200;
-const capMs = 30_000;
+// The queue here holds seconds to minutes of traffic, so a processor that is back must be found soon.
+const capMs = 10_000;
 // A processor that asks for more than this is asked again anyway: the queue here is bounded.
 const maxRetryAfterMs = 60_000;
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -36,4 +36,11 @@ test('a short token is refused, and not told', (t) => {
 test('a file that cannot be read or made is told with what to write', (t) => {
   t.throws(() => readTokenFile(folder, log()), { message: /EISDIR.*\. Write the path of a file/ });
   t.throws(() => readTokenFile(join(folder, 'no', 'token'), log()), { message: /ENOENT.*\. Write the path/ });
+});
+
+test('what a start that was killed left of a token does not stop the next one', (t) => {
+  const file = join(folder, 'killed');
+  writeFileSync(`${file}.new`, '');
+  t.regex(readTokenFile(file, log()), /^[0-9a-f]{48}$/);
+  t.false(existsSync(`${file}.new`));
 });

@@ -1,6 +1,6 @@
 // The token of the API in a file of its own, for those who set none: made once, and then the same at every start.
 import { randomBytes } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 
 const leastCharacters = 16;
 
@@ -29,11 +29,17 @@ function read(file: string): string | undefined {
 
 function make(file: string, log: { info(message: string): void }): string {
   const token = randomBytes(24).toString('hex');
+  // Whole or not at all: half a token, of a start that was killed or of a full disk, would stop every later start.
+  const draft = `${file}.new`;
   try {
-    writeFileSync(file, `${token}\n`, { mode: 0o600, flag: 'wx' });
+    writeFileSync(draft, `${token}\n`, { mode: 0o600, flush: true });
+    // Unlike a rename, it never takes the place of a file that came meanwhile.
+    linkSync(draft, file);
   } catch (cause) {
     const advice = 'Write the path of a file in a folder that this user may write to in api.tokenFile';
     throw new Error(`token ${file}: ${(cause as Error).message}. ${advice}`, { cause });
+  } finally {
+    rmSync(draft, { force: true });
   }
   log.info(`a token for the API and the page was made: it is in ${file}`);
   return token;

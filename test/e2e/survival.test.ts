@@ -365,8 +365,9 @@ const pathsOf = (
 async function areOnRecord(t: ExecutionContext, paths: readonly string[]): Promise<void> {
   const { record } = podmirror;
   const wanted = [...paths].sort();
+  // An agent that found no processor asks again within ten seconds, or after a connection that leads nowhere has timed out.
   await until(async () => (await record.among(wanted)).length === wanted.length, {
-    timeoutMs: 15_000,
+    timeoutMs: 60_000,
     everyMs: 200,
   });
   t.deepEqual(await record.among(wanted), wanted);

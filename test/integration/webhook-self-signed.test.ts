@@ -13,7 +13,7 @@ const account = 'podmirror-webhook';
 // Longer than two looks of a replica, so that each step of a rotation is seen by both.
 const spreadSeconds = 25;
 const certificates = [
-  'podmirror-ca',
+  'podmirror-own-ca',
   'podmirror-webhook-tls',
   'podmirror-processor-tls',
   'podmirror-agent-tls',
@@ -127,7 +127,7 @@ test.serial(
       for (const rotation of [1, 2]) {
         const before = await Promise.all(replicas.map((replica) => replica.fingerprint()));
         const old = await wait('one CA', () => agreed(1));
-        await kube.kubectl(['delete', 'secret', 'podmirror-ca', '-n', namespace]);
+        await kube.kubectl(['delete', 'secret', 'podmirror-own-ca', '-n', namespace]);
         const both = await wait('both CAs', () => agreed(2));
         t.true(both.includes(old), `rotation ${rotation}`);
         for (const [index, replica] of replicas.entries()) {

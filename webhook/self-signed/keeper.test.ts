@@ -14,7 +14,7 @@ const secrets = '/api/v1/namespaces/podmirror/secrets';
 const configurations = ['mutating', 'validating'].map(
   (kind) => `/apis/admissionregistration.k8s.io/v1/${kind}webhookconfigurations/podmirror-webhook`,
 );
-const all = ['podmirror-ca', 'podmirror-webhook-tls', 'podmirror-processor-tls', 'podmirror-agent-tls'];
+const all = ['podmirror-own-ca', 'podmirror-webhook-tls', 'podmirror-processor-tls', 'podmirror-agent-tls'];
 const dayMs = 86_400_000;
 
 interface Secret {
@@ -117,7 +117,7 @@ test.serial(
     const [a, b] = [replica(t, server), replica(t, server)];
     const [first, second] = await Promise.all([a.source, b.source]);
     await settled(server);
-    t.is(countOf(textOf(server, 'podmirror-ca', 'ca.crt')), 1);
+    t.is(countOf(textOf(server, 'podmirror-own-ca', 'ca.crt')), 1);
     await until(() => first.current().cert.equals(second.current().cert));
     t.is(
       leafOf(server, 'podmirror-webhook-tls').checkHost('podmirror-webhook.podmirror.svc'),
@@ -144,21 +144,21 @@ test.serial(
     const one = replica(t, server);
     await one.source;
     await settled(server);
-    const first = textOf(server, 'podmirror-ca', 'ca.crt');
+    const first = textOf(server, 'podmirror-own-ca', 'ca.crt');
     server.remove(`${secrets}/podmirror-agent-tls`);
     await until(() => server.get(`${secrets}/podmirror-agent-tls`) !== undefined);
     t.is(textOf(server, 'podmirror-agent-tls', 'ca.crt'), first);
 
     const leaf = textOf(server, 'podmirror-webhook-tls', 'tls.crt');
-    server.remove(`${secrets}/podmirror-ca`);
-    await until(() => server.get(`${secrets}/podmirror-ca`) !== undefined);
+    server.remove(`${secrets}/podmirror-own-ca`);
+    await until(() => server.get(`${secrets}/podmirror-own-ca`) !== undefined);
     await settled(server);
-    t.is(countOf(textOf(server, 'podmirror-ca', 'ca.crt')), 2);
-    t.true(textOf(server, 'podmirror-ca', 'ca.crt').includes(first));
+    t.is(countOf(textOf(server, 'podmirror-own-ca', 'ca.crt')), 2);
+    t.true(textOf(server, 'podmirror-own-ca', 'ca.crt').includes(first));
     t.is(textOf(server, 'podmirror-webhook-tls', 'tls.crt'), leaf, 'nothing is signed yet');
     await until(() => textOf(server, 'podmirror-webhook-tls', 'tls.crt') !== leaf);
-    await until(() => countOf(textOf(server, 'podmirror-ca', 'ca.crt')) === 1 && inOrder(server));
-    t.false(textOf(server, 'podmirror-ca', 'ca.crt').includes(first));
+    await until(() => countOf(textOf(server, 'podmirror-own-ca', 'ca.crt')) === 1 && inOrder(server));
+    t.false(textOf(server, 'podmirror-own-ca', 'ca.crt').includes(first));
     await until(() => one.served.length > 0);
   },
 );
@@ -169,13 +169,13 @@ const b64 = (text: string) => Buffer.from(text).toString('base64');
 const byHand: [title: string, secret: string, data: Record<string, string> | undefined, says: RegExp][] = [
   [
     'a CA that is no PEM',
-    'podmirror-ca',
+    'podmirror-own-ca',
     { 'ca.crt': b64('x'), 'tls.crt': b64('x'), 'tls.key': b64('x') },
     /new CA was made: tls.crt: no certificate/,
   ],
   [
     'a leaf as CA',
-    'podmirror-ca',
+    'podmirror-own-ca',
     { 'ca.crt': b64(other.cert), 'tls.crt': b64(client.cert), 'tls.key': b64(client.key) },
     /it is no CA/,
   ],
@@ -249,7 +249,7 @@ test.serial(
     const one = replica(t, server, { spreadMs: 300 });
     t.is((await one.source).current().cert.toString(), leaf.cert);
     await until(() => one.served.length > 0);
-    await until(() => inOrder(server) && countOf(textOf(server, 'podmirror-ca', 'ca.crt')) === 1);
+    await until(() => inOrder(server) && countOf(textOf(server, 'podmirror-own-ca', 'ca.crt')) === 1);
   },
 );
 
@@ -263,12 +263,12 @@ test.serial(
     await settled(server);
     // issueLeaf takes the true time, so years are told backwards: what is there looks old.
     const leaf = textOf(server, 'podmirror-agent-tls', 'tls.crt');
-    const ca = textOf(server, 'podmirror-ca', 'tls.crt');
+    const ca = textOf(server, 'podmirror-own-ca', 'tls.crt');
     skipMs = 65 * dayMs;
     await until(() => textOf(server, 'podmirror-agent-tls', 'tls.crt') !== leaf);
-    t.is(textOf(server, 'podmirror-ca', 'tls.crt'), ca);
+    t.is(textOf(server, 'podmirror-own-ca', 'tls.crt'), ca);
     skipMs = -10 * dayMs;
-    await until(() => textOf(server, 'podmirror-ca', 'tls.crt') !== ca);
+    await until(() => textOf(server, 'podmirror-own-ca', 'tls.crt') !== ca);
     skipMs = 0;
     await settled(server);
   },

@@ -10,7 +10,7 @@ export interface Leaf extends Omit<LeafOptions, 'days'> {
 /** The one that the webhook serves with. */
 export const WEBHOOK_SECRET = 'podmirror-webhook-tls';
 /** The CA with its key. */
-export const AUTHORITY_SECRET = 'podmirror-ca';
+export const AUTHORITY_SECRET = 'podmirror-own-ca';
 
 /** All are kept in podmirror's own namespace. */
 export function leavesOf(namespace: string): [webhook: Leaf, ...others: Leaf[]] {
