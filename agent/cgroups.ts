@@ -58,10 +58,14 @@ function walk(mount: string, path: string, inodes: Map<string, number>): void {
       if (entry.isDirectory()) walk(mount, `${path}/${entry.name}`, inodes);
     }
   } catch (error) {
-    // Cgroups come and go while the tree is read.
-    if (!isGone(error)) throw error;
+    // Cgroups come and go while the tree is read, and who owns one may close it to all others: what is in there is not the
+    // kubelet's, and must not hide the rest.
+    if (!isGone(error) && !isClosed(error)) throw error;
   }
 }
+
+const isClosed = (error: unknown): boolean =>
+  ['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '');
 
 function isGone(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;

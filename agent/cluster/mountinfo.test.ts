@@ -26,6 +26,19 @@ const rows: [title: string, lines: string[], name: string | undefined][] = [
   ['two that agree', ['/a', '/b'].map((at) => line(`${root}/containers/web/1a2b3c4d`, at)), 'web'],
   ['something longer', [line(`${root}/containers/web/1a2b3c4d/more`)], undefined],
   ['nothing at all', [''], undefined],
+  [
+    'a folder of a volume with the path of a container',
+    [line(`${root}/volumes/kubernetes.io~empty-dir/v/pods/${uid(1)}/containers/web/1a2b3c4d`, '/x')],
+    undefined,
+  ],
+  [
+    'the mounts of the node, before the runtime has left them',
+    [
+      line(`/pods/${uid(1)}/containers/web/1a2b3c4d`, `/k/pods/${uid(2)}/volume-subpaths/v/web/0`),
+      line(`${root}/containers/web/1a2b3c4d`),
+    ],
+    undefined,
+  ],
 ];
 
 for (const [title, lines, name] of rows) {

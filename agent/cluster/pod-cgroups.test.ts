@@ -70,3 +70,13 @@ for (const [title, paths, key, path, ids] of rows) {
     );
   });
 }
+
+test('a cgroup that a container made inside a pod is no pod, whatever its name and whichever is seen first', (t) => {
+  const own = `/kubepods/pod${uid(2)}`;
+  const forged = `${own}/${id}/pod${uid(1)}`;
+  const real = `/kubepods/pod${uid(1)}`;
+  const paths = [own, `${own}/${id}`, forged, `${forged}/${pause}`, real];
+  const pods = podCgroupsOf(new Map(paths.map((path, inode) => [path, inode])));
+  t.is(pods.get(uid(1))?.path, real);
+  t.deepEqual(pods.get(uid(1))?.containers, []);
+});

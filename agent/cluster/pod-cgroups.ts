@@ -22,7 +22,7 @@ export function podCgroupsOf(cgroups: ReadonlyMap<string, number>): Map<string, 
   const byPath = new Map<string, PodCgroup>();
   for (const [path, inode] of cgroups) {
     const uid = podUidAt(path);
-    if (uid === undefined || pods.has(uid)) continue;
+    if (uid === undefined || pods.has(uid) || isInPod(path)) continue;
     const pod = { path, inode, containers: [] };
     pods.set(uid, pod);
     byPath.set(path, pod);
@@ -34,3 +34,10 @@ export function podCgroupsOf(cgroups: ReadonlyMap<string, number>): Map<string, 
   }
   return pods;
 }
+
+/** Made by a container that may write its own cgroup, under any name it likes; the kubelet puts no pod into another. */
+const isInPod = (path: string): boolean =>
+  path
+    .split('/')
+    .slice(1, -1)
+    .some((segment) => podUidAt(`/${segment}`) !== undefined);

@@ -205,7 +205,11 @@ export function createClusterTargets({
     update,
     notice(path) {
       noticed.push(path);
-      see(withNoticed(inodes, [path]));
+      try {
+        see(withNoticed(inodes, [path]));
+      } catch (error) {
+        log.warn(`look at cgroup ${path}: ${(error as Error).message}`);
+      }
     },
     async resolve() {
       try {
