@@ -1,11 +1,9 @@
 // Tells in Kubernetes Events, on the pod, what the log says of it: `kubectl describe pod` shows them.
-//
-// An Event is named after its pod and its text, so that an agent that begins anew says nothing twice: the API server
-// answers 409. A change that was seen to happen gets a name of its own, since its text may have been true before.
-import { createHash } from 'node:crypto';
-import { type Api, pathOf } from '../../webhook/cluster/api.ts';
+import { createAllowance } from '../../webhook/cluster/allowance.ts';
+import type { Api } from '../../webhook/cluster/api.ts';
 import { isStatus } from '../../webhook/cluster/api-error.ts';
 import type { Clock } from '../../webhook/cluster/clock.ts';
+import { eventOf } from '../../webhook/cluster/event.ts';
 import { seldom, sentenceOf } from '../../webhook/cluster/log.ts';
 import type { Log } from '../log.ts';
 import type { Saying } from './saying.ts';
@@ -26,7 +24,6 @@ export interface EventCounts {
 }
 
 const reasons = { mirroring: 'Mirroring', released: 'MirroringEnded', refused: 'NotMirroring' };
-const maxText = 1000;
 const maxRemembered = 5000;
 
 export function createEvents({
@@ -55,33 +52,25 @@ export function createEvents({
   const waiting: { saying: Saying; text: string; changed: boolean }[] = [];
   const stopping = new AbortController();
   const warn = seldom(log.warn.bind(log), clock.now, 3_600_000);
-  let allowance = burst;
-  let countedAt = clock.now();
+  const allowance = createAllowance({ perSecond, burst, clock });
   let sending = false;
 
   const send = async ({ saying, text, changed }: (typeof waiting)[number]) => {
-    const { kind, pod, container, isProblem } = saying;
-    const now = wallClock();
-    const hash = createHash('sha256').update(JSON.stringify([pod.uid, container, text, changed ? now : 0]));
-    const time = `${new Date(now).toISOString().slice(0, 19)}Z`;
-    const { namespace } = pod;
-    const event = {
-      apiVersion: 'v1',
-      kind: 'Event',
-      metadata: { name: `${pod.name.slice(0, 200)}.${hash.digest('hex').slice(0, 16)}`, namespace },
-      involvedObject: { apiVersion: 'v1', kind: 'Pod', name: pod.name, uid: pod.uid, namespace },
+    const { kind, pod, isProblem } = saying;
+    const { namespace, name, uid } = pod;
+    const { path, event } = eventOf({
+      namespace,
+      about: { apiVersion: 'v1', kind: 'Pod', name, uid },
       reason: reasons[kind],
-      message: text.length > maxText ? `${text.slice(0, maxText - 1)}…` : text,
-      type: isProblem ? 'Warning' : 'Normal',
+      text,
+      isWarning: isProblem,
+      changed,
       source: { component: 'podmirror-agent', host: pod.nodeName },
-      reportingComponent: 'podmirror-agent',
-      reportingInstance: instance,
-      firstTimestamp: time,
-      lastTimestamp: time,
-      count: 1,
-    };
+      instance,
+      nowMs: wallClock(),
+    });
     try {
-      await api.create(pathOf({ namespace }, 'events'), event, { signal: stopping.signal });
+      await api.create(path, event, { signal: stopping.signal });
       counts.sent += 1;
     } catch (error) {
       if (stopping.signal.aborted) return;
@@ -97,14 +86,10 @@ export function createEvents({
   const sendAll = async () => {
     sending = true;
     while (waiting.length > 0 && !stopping.signal.aborted) {
-      const now = clock.now();
-      allowance = Math.min(burst, allowance + ((now - countedAt) / 1000) * perSecond);
-      countedAt = now;
-      if (allowance < 1) {
+      if (!allowance.take()) {
         await clock.sleep(1000 / perSecond, stopping.signal);
         continue;
       }
-      allowance -= 1;
       const next = waiting.shift();
       if (next) await send(next);
     }

@@ -1,14 +1,11 @@
 // Tells people in Kubernetes Events what was decided, on the workload that it was decided for.
-//
-// An Event is named after its owner and its text, so that a controller that begins anew says nothing twice: the API
-// server answers 409 and the Event that is there stays as it is. A change that was seen to happen gets a name of its
-// own, since its text may have been true before. Only `create` is needed.
-import { createHash } from 'node:crypto';
-import { type Api, pathOf } from '../cluster/api.ts';
+import { createAllowance } from '../cluster/allowance.ts';
+import type { Api } from '../cluster/api.ts';
 import { ApiError, isStatus } from '../cluster/api-error.ts';
 import { backoffMs } from '../cluster/backoff.ts';
 import type { Clock } from '../cluster/clock.ts';
 import type { Cluster } from '../cluster/cluster.ts';
+import { eventOf } from '../cluster/event.ts';
 import { FILTERS_NAME } from '../cluster/filters.ts';
 import { type Log, seldom, sentenceOf } from '../cluster/log.ts';
 import type { KnownPod, Owner } from '../cluster/view.ts';
@@ -60,7 +57,6 @@ interface Told {
   goneSince?: number;
 }
 
-const maxText = 1000;
 // A Deployment may have no pods for a moment, and a CronJob none for longer; one that is made again is told again.
 const forgetMs = 600_000;
 
@@ -195,26 +191,18 @@ export function createEvents({
 
   const send = async ({ reason, text, namespace, about, changed }: Waiting, signal: AbortSignal) => {
     const owner = 'containers' in about ? await findOwner(about, signal) : about;
-    const now = wallClock();
-    const time = `${new Date(now).toISOString().slice(0, 19)}Z`;
-    const hash = createHash('sha256').update(JSON.stringify([owner.uid, reason, text, changed ? now : 0]));
-    const name = `${owner.name.slice(0, 200).replace(/[-.]+$/, '')}.${hash.digest('hex').slice(0, 16)}`;
-    const event = {
-      apiVersion: 'v1',
-      kind: 'Event',
-      metadata: { name, namespace },
-      involvedObject: { ...owner, namespace },
+    const { path, event } = eventOf({
+      namespace,
+      about: owner,
       reason,
-      message: text.length > maxText ? `${text.slice(0, maxText - 1)}…` : text,
-      type: reason === 'MirroringIgnored' || reason === 'FiltersRefused' ? 'Warning' : 'Normal',
+      text,
+      isWarning: reason === 'MirroringIgnored' || reason === 'FiltersRefused',
+      changed,
       source: { component: 'podmirror-webhook' },
-      reportingComponent: 'podmirror-webhook',
-      reportingInstance: instance,
-      firstTimestamp: time,
-      lastTimestamp: time,
-      count: 1,
-    };
-    await api.create(pathOf({ namespace }, 'events'), event, { signal });
+      instance,
+      nowMs: wallClock(),
+    });
+    await api.create(path, event, { signal });
   };
 
   /** Three attempts, then it is left: an Event is a courtesy. */
@@ -248,8 +236,7 @@ export function createEvents({
     toldProblems = undefined;
     untold = 0;
     latest = undefined;
-    let allowance = burst;
-    let countedAt = clock.now();
+    const allowance = createAllowance({ perSecond, burst, clock });
     let lookedAt = Number.NEGATIVE_INFINITY;
     const wake = () => alarm.abort();
     signal.addEventListener('abort', wake, { once: true });
@@ -261,11 +248,8 @@ export function createEvents({
         latest = undefined;
         await inSlices(look(desired), clock);
       }
-      allowance = Math.min(burst, allowance + ((now - countedAt) / 1000) * perSecond);
-      countedAt = now;
       const [next] = waiting;
-      if (next && allowance >= 1) {
-        allowance -= 1;
+      if (next && allowance.take()) {
         waiting.delete(next[0]);
         await deliver(next[1], signal);
       } else if (next) {
