@@ -18,6 +18,11 @@ export interface IntentReader {
   stop(): Promise<void>;
 }
 
+interface Shard {
+  known: OneConfigMap;
+  watcher: Watcher | undefined;
+}
+
 // The shards are watched one by one, and a class that moves is written to the new one first: what is read between has a
 // hole that nobody meant. It is over within a round trip; after this long it is taken for meant.
 const unsettledMs = 2000;
@@ -37,9 +42,11 @@ export function startIntentReader({
   onChange: () => void;
   timing?: Partial<WatcherTiming>;
 }): IntentReader {
-  const shards: { known: OneConfigMap; watcher: Watcher }[] = [];
+  const shards: Shard[] = [];
   let current: ReturnType<typeof decodeIntent> = { intent: null, problems: [] };
   let waiting: NodeJS.Timeout | undefined;
+
+  const allSynced = () => shards.every(({ watcher }) => watcher?.synced() === true);
 
   const take = (next: typeof current) => {
     clearTimeout(waiting);
@@ -53,6 +60,8 @@ export function startIntentReader({
     const next = decodeIntent(data);
     openShards(next.intent?.meta.shards ?? 1);
     if (next.intent === null || isSettled(data, next.intent.meta.shards)) return take(next);
+    // One that was never read says nothing of what is not in it.
+    if (!allSynced()) return;
     waiting ??= setTimeout(() => {
       waiting = undefined;
       take(decodeIntent(shards.map(({ known }) => known.get()?.data)));
@@ -63,7 +72,7 @@ export function startIntentReader({
     for (let index = shards.length; index < Math.min(count, MAX_SHARDS); index++) {
       const known = createConfigMap({ name: shardName(index), onChange: read });
       // In the list before its watcher runs: the watcher calls back.
-      const shard = { known, watcher: undefined as unknown as Watcher };
+      const shard: Shard = { known, watcher: undefined };
       shards.push(shard);
       shard.watcher = startWatcher({
         api,
@@ -76,7 +85,7 @@ export function startIntentReader({
           replace(items) {
             known.replace(items);
             // It counts as synced right behind this, and there being none is news too.
-            queueMicrotask(onChange);
+            queueMicrotask(read);
           },
         },
         clock,
@@ -90,11 +99,11 @@ export function startIntentReader({
   return {
     intent: () => current.intent,
     problems: () => current.problems,
-    synced: () => shards.every(({ watcher }) => watcher.synced()) && waiting === undefined,
-    ageMs: () => Math.max(...shards.map(({ watcher }) => watcher.ageMs())),
+    synced: () => allSynced() && waiting === undefined,
+    ageMs: () => Math.max(...shards.map(({ watcher }) => watcher?.ageMs() ?? 0)),
     async stop() {
       clearTimeout(waiting);
-      await Promise.all(shards.map(({ watcher }) => watcher.stop()));
+      await Promise.all(shards.map(({ watcher }) => watcher?.stop()));
     },
   };
 }
