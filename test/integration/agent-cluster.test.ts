@@ -272,7 +272,7 @@ rootTest(
   async (t) => {
     const namespace = await createNamespace({ 'wallarm-mirror': 'enabled' });
     const agent = await openClusterAgent(t, kube, { node: NODE });
-    const pod = await createPod(namespace);
+    const pod = await createKnownPod(namespace);
     const first = await startContainer(t, pod);
     await get(first.nginx.port, 'first life');
     t.truthy(await sees(agent, 'first life'));
@@ -431,7 +431,7 @@ rootTest(
   async (t) => {
     const namespace = await createNamespace({ 'wallarm-mirror': 'enabled' });
     const agent = await openClusterAgent(t, kube, { node: NODE });
-    const pod = await createPod(namespace);
+    const pod = await createKnownPod(namespace);
     const first = await startContainer(t, pod);
     await get(first.nginx.port, 'before');
     t.truthy(await sees(agent, 'before'));
