@@ -159,7 +159,7 @@ rootTest('label a namespace, see its traffic; take the label away, and nothing m
   await kube.kubectl(['label', 'namespace', namespace, 'wallarm-mirror=enabled']);
   const subject = `${namespace}/${pod.name} container web`;
   t.true(
-    await agent.logs(new RegExp(`mirroring ${subject}: namespace ${namespace} is labelled`)),
+    await agent.logs(new RegExp(`info +mirroring ${subject}: namespace ${namespace} is labelled`)),
     agent.stderr(),
   );
   await get(web.nginx.port, 'mirrored');
@@ -260,7 +260,7 @@ rootTest('of two containers only the chosen one is seen, from its first request 
     await agent.logs(new RegExp(`released ${subject} web: filter 1 .* names proxy only`)),
     agent.stderr(),
   );
-  t.true(await agent.logs(new RegExp(`mirroring ${subject} proxy: filter 1`)));
+  t.true(await agent.logs(new RegExp(`info +mirroring ${subject} proxy: filter 1`)));
   await toWeb.get('/text', 'web-after');
   await toProxy.get('/text', 'proxy-after');
   t.truthy(await sees(agent, 'proxy-after'));
@@ -333,7 +333,7 @@ rootTest('a filter that names another node is told, and nothing is attached', as
   t.true(await agent.logs(new RegExp(line)), agent.stderr());
   await get(nginx.port, 'elsewhere');
   await applyFilters(`filters: [{namespace: ${namespace}, node_name: 'node-*'}]`);
-  t.true(await agent.logs(new RegExp(`mirroring ${namespace}/${pod.name} container web: filter 1`)));
+  t.true(await agent.logs(new RegExp(`info +mirroring ${namespace}/${pod.name} container web: filter 1`)));
   await get(nginx.port, 'here');
   t.truthy(await sees(agent, 'here'));
   t.deepEqual(idsSoFar(agent), ['here']);
