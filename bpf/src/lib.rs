@@ -25,6 +25,8 @@ mod ledger;
 mod queue;
 mod record;
 mod seq;
+#[allow(dead_code)] // until the capture hands it TLS streams
+mod tls;
 mod wire {
     #![allow(clippy::all, clippy::pedantic)]
     include!(concat!(env!("OUT_DIR"), "/podmirror.v1.rs"));
