@@ -2,7 +2,7 @@
 use std::{env, error::Error, path::PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    for file in ["plaintext.bpf.c", "core.h", "record.h"] {
+    for file in ["plaintext.bpf.c", "core.h", "record.h", "secrets.bpf.c", "secret.h", "task.h"] {
         println!("cargo:rerun-if-changed=kernel/{file}");
     }
     println!("cargo:rerun-if-changed=../processor/exchange.proto");
@@ -11,6 +11,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         .source("kernel/plaintext.bpf.c")
         .clang_args(["-Wall", "-Werror", "-mcpu=v3"])
         .build_and_generate(out.join("plaintext.skel.rs"))?;
+    // No skeleton: it is loaded more than once, and before Linux 5.14 in another form (kernel/task.h).
+    for (name, define) in [("secrets.bpf.o", "-DCURRENT"), ("secrets-ancestor-ids.bpf.o", "-DANCESTOR_IDS")] {
+        libbpf_cargo::SkeletonBuilder::new()
+            .source("kernel/secrets.bpf.c")
+            .obj(out.join(name))
+            .clang_args(["-Wall", "-Werror", "-mcpu=v3", define])
+            .build()?;
+    }
     // protox stands in for protoc, which is not a cargo package.
     let descriptors = protox::compile(["exchange.proto"], ["../processor"])?;
     prost_build::Config::new().bytes(["."]).compile_fds(descriptors)?;

@@ -20,6 +20,12 @@ export interface CaptureOptions {
   maxBodyBytes?: number;
   /** Names of response headers that are kept, any case. Default: a short list of harmless ones. */
   responseHeaders?: string[];
+  /**
+   * How TLS is read. `secrets`: by what TLS libraries log of their handshakes, with a probe that is hit a few times a
+   * connection. `calls`: by probes on their read and write functions. `auto` (the default): by secrets, and by calls where
+   * these are not to be had. `off`: not at all.
+   */
+  tlsMode?: 'auto' | 'secrets' | 'calls' | 'off';
 }
 
 /** Whose traffic a cgroup is; copied to every exchange. */
@@ -95,8 +101,35 @@ export interface TargetCoverage {
   exchanges: number;
   /** Connections by what their first bytes were: http1, http2, tls, proxy, other, client_side, joined_late. */
   connections: Record<string, number>;
+  tls: TlsCoverage;
   /** Sentences about what is not covered and why; empty when all is well. */
   notes: string[];
+}
+
+/** Connections that began while they were followed. */
+export interface TlsCoverage {
+  /** That began with a TLS handshake. */
+  handshakes: number;
+  /** Of which application data was decrypted and verified. */
+  decrypted: number;
+  /** Not read, or not any more, by a reason for people. */
+  dark: Record<string, number>;
+  processes: TlsProcess[];
+}
+
+/** A process of the target and one file with a TLS library that it has in memory, or none. */
+export interface TlsProcess {
+  pid: number;
+  executable: string;
+  library?: string;
+  /** "OpenSSL 3.0.19". */
+  version?: string;
+  buildId?: string;
+  /** Where the probe stands, or why there is none. */
+  probe: string;
+  attached: boolean;
+  /** That this process logged since the probe stands; 0 is no failure. */
+  secrets: number;
 }
 
 export interface Coverage {

@@ -14,6 +14,9 @@
  * Out (server to client) comes from the host's own TCP, in order. The kernel walks
  * the response framing (RFC 9112 section 6) itself: heads are copied, bodies are not.
  * Anything it does not understand is handed over whole (R_RAW).
+ *
+ * TLS: the same, but the framing walked is that of records (RFC 8446 section 5.1). What the client sends is copied; of
+ * what the server sends, the records that follow the client's data, for user space to decrypt. The others are counted.
  */
 #include "core.h"
 #include <bpf/bpf_helpers.h>
@@ -28,9 +31,21 @@ volatile __u32 generation = 1;
 /* The size of ring_out. */
 const volatile __u32 ring_bytes = 8 << 20;
 
+/* Whether TLS connections are copied for user space to decrypt. */
+const volatile __u8 copy_tls = 0;
+
 enum { MAX_FLOWS = 65536, MAX_TARGETS = 4096, MAX_CGROUP_DEPTH = 16 };
 enum { HEAD_SHORT = 256, HEAD_SCAN = 2048, HEAD_LINES = 32, CHUNK_STEPS = 256, MAX_PIECES = 40 };
 enum { MAX_AGAIN = 30 }; /* the kernel allows 33 tail calls */
+
+/*
+ * Of the server's TLS records, those that begin within so many bytes behind the client's last data are copied: the heads
+ * of its answers are among them, be they in a record of their own or with the body. The record that reaches over the limit
+ * is copied to its end, for it verifies as a whole only.
+ */
+enum { WHOLE_BYTES = 16384, MAX_RECORDS = 64 };
+/* RFC 5246 section 6.2.3 */
+enum { RECORD_HEADER = 5, RECORD_BYTES = 16384 + 2048 };
 
 /*
  * A ring per direction. Client and server often run on two processors, and a ring that both write to passes its lock
@@ -96,7 +111,7 @@ struct flow_key {
 	__u32 family;
 };
 
-enum flow_class { FC_NEW, FC_HTTP1, FC_JOINED, FC_CLIENT, FC_OTHER, FC_TUNNEL };
+enum flow_class { FC_NEW, FC_HTTP1, FC_JOINED, FC_CLIENT, FC_OTHER, FC_TUNNEL, FC_TLS };
 enum out_mode {
 	OM_HEAD,    /* a response head begins at out_next */
 	OM_BODY,    /* out_left bytes of body follow */
@@ -128,6 +143,7 @@ enum {                  /* flow.out_flags */
 	FO_BODY_START = 2,
 	FO_RESYNC = 4,
 	FO_AGAIN = 8,   /* this packet holds another message at span_off: the program calls itself */
+	FO_RECORD = 16, /* TLS: what is copied of this packet begins with a record */
 };
 
 /*
@@ -137,7 +153,7 @@ enum {                  /* flow.out_flags */
  */
 struct flow {
 	/* ingress writes */
-	__u32 anchor;       /* the client's ACK when it last sent what looks like a request */
+	__u32 anchor;       /* the client's ACK when it last sent what looks like a request; TLS: end of its last data */
 	__u16 requests;     /* packets that begin with one */
 	__u8 in_flags;
 	__u8 in_mixed;      /* in_ns is not to be used, see cause_ns */
@@ -147,19 +163,44 @@ struct flow {
 	__u64 pad1;
 
 	/* egress writes; ingress does not even read it */
-	__u64 out_left;     /* body or chunk bytes still to pass */
+	__u64 out_left;     /* body, chunk or record bytes still to pass */
 	__u32 out_next;     /* next response byte to be walked */
 	__u32 out_base;     /* end of what user space was last told of */
 	__u32 span_off, span_seq, span_len; /* see forget */
-	__u32 head_len;     /* of the head just copied */
-	__u32 raw_from;     /* the packet in which OM_RAW began */
-	__u32 raw_told;     /* end of what was handed over whole */
+	union {
+		__u32 head_len;     /* of the head just copied */
+		__u32 whole_from;   /* TLS: the part of this packet that is copied */
+	};
+	union {
+		__u32 raw_from;     /* the packet in which OM_RAW began */
+		__u32 records_before; /* TLS: that began before whole_from */
+	};
+	union {
+		__u32 raw_told;     /* end of what was handed over whole */
+		__u32 answered;     /* TLS: `anchor` when whole_left was last filled up */
+	};
 	__u16 responses;    /* heads */
-	__u8 out_mode, chunk_state, chunk_digits, out_flags;
+	__u8 out_mode;
+	union {
+		__u8 chunk_state;
+		__u8 header_seen;   /* TLS: bytes of a record's header, when a packet ends within it */
+	};
+	union {
+		__u8 chunk_digits;
+		__u8 record_elided; /* TLS: the record being walked is not copied */
+	};
+	__u8 out_flags;
 	__u8 again;         /* times that the program called itself for this packet */
-	__u8 head_answer, interim; /* of the response being walked */
+	__u8 head_answer;   /* of the response being walked */
+	union {
+		__u8 interim;       /* so is this */
+		__u8 length_high;   /* TLS: first byte of a record's length, when header_seen is 4 */
+	};
 	__u8 raw_dropped;   /* something was passed by in OM_RAW */
-	__u8 pad2[14];
+	__u8 pad2[2];
+	__u32 whole_to;     /* TLS */
+	__u32 whole_left;   /* TLS: records that begin within so many bytes are copied */
+	__u32 records;      /* TLS: begun */
 
 	__u64 id;
 	__u64 target;
@@ -274,7 +315,7 @@ static __always_inline void fill(struct record *r, const struct flow_key *key, c
 	r->ack = span->ack;
 	r->base = span->flags & R_OUT ? flow->out_base : 0;
 	r->len = len;
-	r->in_isn = flow->in_isn;
+	r->in_isn = span->flags & R_TLS ? flow->records_before : flow->in_isn;
 	r->out_isn = flow->out_isn;
 }
 
@@ -904,12 +945,189 @@ static __always_inline __s32 raw_ahead(struct flow *flow, struct span *span)
 	return span->seq - from;
 }
 
+/* The length in a record's header; -1: it is none. */
+static __always_inline __s32 record_length(const __u8 *header)
+{
+	__u32 length = header[3] << 8 | header[4];
+
+	/* change_cipher_spec (20) to heartbeat (24); all versions have the same first byte. */
+	if (header[0] < 20 || header[0] > 24 || header[1] != 3 || length > RECORD_BYTES)
+		return -1;
+	return length;
+}
+
+/* A record begins at `pos` of the packet: decides whether it is copied. */
+static __always_inline void begin_record(struct flow *flow, __u32 pos, __u32 len)
+{
+	flow->record_elided = !flow->whole_left;
+	if (!flow->record_elided && flow->whole_from == len) {
+		flow->whole_from = pos;
+		flow->records_before = flow->records;
+		flow->out_flags |= FO_RECORD;
+	} else if (flow->record_elided && flow->whole_from < len && flow->whole_to == len) {
+		flow->whole_to = pos;
+	}
+	flow->records++;
+}
+
+/*
+ * Walks the records of a packet of the server's. Within one packet what is copied is one piece: whole_left is filled up
+ * before, and once it is used up only counted records follow. Sets whole_from and whole_to, counted from the span's
+ * first byte. Out of what is no record, or of more records than can be walked, the way is OM_RAW.
+ */
+static __noinline int walk_records(struct __sk_buff *skb, struct flow *flow, const struct span *span)
+{
+	__u32 len = span->len, pos = 0;
+
+	for (int i = 0; i < MAX_RECORDS; i++) {
+		__u8 header[8] = {};
+		__s32 length;
+		__u32 n;
+
+		if (pos >= len)
+			return 0;
+		if (!flow->out_left) {
+			if (!flow->header_seen)
+				begin_record(flow, pos, len);
+			if (!flow->header_seen && len - pos >= RECORD_HEADER) {
+				bpf_skb_load_bytes(skb, span->off + pos, header, RECORD_HEADER);
+				pos += RECORD_HEADER;
+			} else {
+				/* Byte by byte: those of a header that two packets share. Its first two were looked at, or are not. */
+				bpf_skb_load_bytes(skb, span->off + pos, header, 1);
+				pos++;
+				flow->header_seen++;
+				if (flow->header_seen == 4)
+					flow->length_high = header[0];
+				if (flow->header_seen < RECORD_HEADER)
+					continue;
+				flow->header_seen = 0;
+				header[4] = header[0];
+				header[3] = flow->length_high;
+				header[0] = 23;
+				header[1] = 3;
+			}
+			length = record_length(header);
+			if (length < 0)
+				break;
+			flow->out_left = length;
+			if (!flow->record_elided)
+				flow->whole_left -= flow->whole_left > (__u32)length ? length : flow->whole_left;
+		}
+		n = flow->out_left < len - pos ? flow->out_left : len - pos;
+		flow->out_left -= n;
+		pos += n;
+	}
+	if (pos >= len)
+		return 0;
+	/* What is left goes with the piece that is copied, when it is next to it. */
+	if (flow->whole_to == len && flow->whole_from > pos)
+		flow->whole_from = pos;
+	flow->out_mode = OM_RAW;
+	flow->out_left = 0;
+	flow->header_seen = 0;
+	return 0;
+}
+
+/* Copies what a packet of the server's has of the records that user space is to decrypt. */
+static __always_inline int egress_tls(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow,
+				      struct span *span)
+{
+	__u32 len, from, to, behind;
+
+	if (flow->out_mode == OM_RESYNC) {
+		flow->out_next = span->seq;
+		flow->out_base = span->seq;
+		flow->out_mode = OM_RAW;
+		flow->raw_from = span->seq;
+	}
+	behind = flow->out_next - span->seq;
+	if ((__s32)behind < 0) {
+		/* Data that this program never saw went before it. */
+		flow->out_base = span->seq;
+		flow->out_mode = OM_RAW;
+		flow->raw_from = span->seq;
+	} else if (behind) {
+		__u32 n = behind < span->len ? behind : span->len;
+
+		count(N_E_RETRANSMISSION, n);
+		advance(span, n);
+		if (!span->len)
+			return 0;
+	}
+	flow->out_next = span->seq + span->len;
+	if (flow->out_mode == OM_RAW) {
+		struct control control = {};
+
+		read_control(flow, &control);
+		if (control.flags & CT_IGNORE) {
+			flow->class = FC_TUNNEL;
+			return 0;
+		}
+		if (control.flags & CT_OUT_HEAD && (__s32)(control.out_at - span->seq) >= 0) {
+			/* User space found a record's end: from there on the kernel walks again, and counts anew. */
+			flow->out_mode = OM_HEAD;
+			flow->out_left = control.out_at - span->seq;
+			flow->out_flags |= FO_RESYNC;
+			flow->header_seen = 0;
+			flow->record_elided = 0;
+			flow->records = 0;
+		}
+	}
+	if (flow->out_mode == OM_RAW) {
+		span->flags |= R_RAW;
+		if (raw_ahead(flow, span) > (__s32)(ring_bytes / 4) ||
+		    bpf_ringbuf_query(&ring_out, BPF_RB_AVAIL_DATA) > ring_bytes / 2) {
+			count(N_L_UNFRAMED, span->len);
+			advance(span, span->len);
+			flow->out_base = span->seq;
+			return 0;
+		}
+		return emit_out(skb, key, flow, span);
+	}
+	if (flow->answered != flow->anchor) {
+		flow->answered = flow->anchor;
+		flow->whole_left = WHOLE_BYTES;
+	}
+	len = span->len;
+	flow->whole_from = !flow->record_elided && (flow->out_left || flow->header_seen) ? 0 : len;
+	flow->whole_to = len;
+	flow->out_flags &= ~FO_RECORD;
+	forget(flow, span);
+	walk_records(skb, flow, span);
+	forget(flow, span);
+	if (flow->out_mode == OM_RAW)
+		flow->raw_from = span->seq + len;
+	from = flow->whole_from;
+	to = flow->whole_to;
+	if (from < to && to <= len) {
+		count(N_E_RESPONSE_BODY, from);
+		advance(span, from);
+		span->len = to - from;
+		span->flags |= R_TLS;
+		if (flow->out_flags & FO_RECORD)
+			span->flags |= R_HEAD;
+		if (flow->out_flags & FO_RESYNC) {
+			span->flags |= R_RESYNC;
+			flow->out_flags &= ~FO_RESYNC;
+		}
+		emit_out(skb, key, flow, span);
+		span->flags &= ~(FIRST_ONLY | R_TLS);
+		span->len = flow->out_next - span->seq;
+	}
+	count(N_E_RESPONSE_BODY, span->len);
+	advance(span, span->len);
+	return 0;
+}
+
 static __always_inline int egress(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow,
 				  struct span *span)
 {
 	__u8 again = flow->out_flags & FO_AGAIN;
 
 	flow->out_flags &= ~FO_AGAIN;
+	if (flow->class == FC_TLS)
+		return egress_tls(skb, key, flow, span);
 	if (flow->class != FC_HTTP1)
 		return 0;
 	if (again) {
@@ -998,7 +1216,7 @@ static __noinline int ingress(struct __sk_buff *skb, const struct flow_key *key,
 	struct control control = {};
 	__u64 word = 0;
 
-	if (flow->class != FC_CLIENT && flow->class != FC_TUNNEL) {
+	if (flow->class != FC_CLIENT && flow->class != FC_TUNNEL && flow->class != FC_TLS) {
 		if (span->len >= 8)
 			bpf_skb_load_bytes(skb, span->off, &word, 8);
 		else if (span->len >= 4)
@@ -1010,7 +1228,7 @@ static __noinline int ingress(struct __sk_buff *skb, const struct flow_key *key,
 		enum conn_class class = classify(word, span->len);
 
 		count_connection(flow->target, class);
-		flow->class = class == CONN_HTTP1 ? FC_HTTP1 : FC_OTHER;
+		flow->class = class == CONN_HTTP1 ? FC_HTTP1 : class == CONN_TLS && copy_tls ? FC_TLS : FC_OTHER;
 	} else if (flow->class == FC_OTHER && span->seq == flow->in_isn + 1 && !flow->server_spoke && begins_request(word)) {
 		/* The first copy of these bytes was another: not ours to tell which one the server took. */
 		flow->class = FC_HTTP1;
@@ -1027,8 +1245,10 @@ static __noinline int ingress(struct __sk_buff *skb, const struct flow_key *key,
 			flow->in_flags = (flow->in_flags & ~FI_HEAD) | FI_ANCHORED | head;
 		}
 	}
+	if (flow->class == FC_TLS)
+		flow->anchor = span->seq + span->len;
 	/* FC_NEW: the first segment is still missing; user space puts them in order. */
-	if (flow->class != FC_HTTP1 && flow->class != FC_NEW)
+	if (flow->class != FC_HTTP1 && flow->class != FC_NEW && flow->class != FC_TLS)
 		return 0;
 	read_control(flow, &control);
 	if (control.flags & CT_IGNORE) {
@@ -1145,7 +1365,7 @@ static __noinline int retarget(struct __sk_buff *skb, const struct flow_key *key
 		flow->flags = FF_JOINED;
 		flow->in_flags = 0;
 		flow->out_flags = 0;
-		if (flow->class == FC_NEW || flow->class == FC_HTTP1) {
+		if (flow->class == FC_NEW || flow->class == FC_HTTP1 || flow->class == FC_TLS) {
 			flow->class = FC_JOINED;
 			count_connection(flow->target, CONN_JOINED);
 		}
@@ -1232,7 +1452,7 @@ walk:
 		advance(span, span->len);
 	}
 	if (tcp_flags & (TCP_FIN | TCP_RST)) {
-		if (flow->class == FC_HTTP1 || flow->class == FC_TUNNEL || flow->class == FC_NEW)
+		if (flow->class == FC_HTTP1 || flow->class == FC_TUNNEL || flow->class == FC_NEW || flow->class == FC_TLS)
 			emit_end(skb, key, flow, span, out);
 		/* An incoming RST may be forged: the map's LRU takes the flow in time. */
 		if (tcp_flags & TCP_RST) {
@@ -1244,7 +1464,7 @@ walk:
 			else
 				flow->in_flags |= FI_FIN;
 			/* Behind its own FIN the server answers nothing: what still comes is not read. */
-			if (out && flow->class == FC_HTTP1)
+			if (out && (flow->class == FC_HTTP1 || flow->class == FC_TLS))
 				flow->class = FC_TUNNEL;
 			if (flow->in_flags & FI_FIN && flow->out_flags & FO_FIN)
 				bpf_map_delete_elem(&flows, key);

@@ -14,6 +14,7 @@ enum {
 	R_PACKET = 1 << 6,       /* these are the first payload bytes of a packet */
 	R_RESYNC = 1 << 7,       /* out: the kernel lost its place and found it again here */
 	R_URGENT = 1 << 8,       /* in: the packet has urgent data, which the server may take out of the stream */
+	R_TLS = 1 << 9,          /* out: the kernel walks TLS records. With R_HEAD a record begins at seq, and in_isn is records_before */
 };
 
 /* One ring buffer record: this header, then `len` payload bytes (the reservation may be longer). */
@@ -32,7 +33,10 @@ struct record {
 	__u32 ack;
 	__u32 base;              /* out: [base, seq) was left out on purpose (a response body) */
 	__u32 len;
-	__u32 in_isn;            /* 0 and R_JOINED when the handshake was not seen */
+	union {
+		__u32 in_isn;            /* 0 and R_JOINED when the handshake was not seen */
+		__u32 records_before;    /* R_TLS: records that began before seq, since the connection or, R_RESYNC, out_at */
+	};
 	__u32 out_isn;
 	__u64 order_ns;          /* CLOCK_MONOTONIC. Records of both directions of a flow are in the order of it; equal: in, then out */
 };
@@ -47,7 +51,7 @@ _Static_assert(__builtin_offsetof(struct record, order_ns) == 88, "src/kernel/ri
 enum {
 	CT_IGNORE = 1 << 0,      /* nobody reads this connection any more */
 	CT_IN_SKIP = 1 << 1,     /* request bytes from in_from up to in_skip are not wanted (body over the cap) */
-	CT_OUT_HEAD = 1 << 2,    /* a response head begins at out_at, and nothing before it is wanted */
+	CT_OUT_HEAD = 1 << 2,    /* a response head, or TLS record, begins at out_at, and nothing before it is wanted */
 	CT_OUT_RESYNC = 1 << 3,  /* user space lost its place in what is handed over whole */
 	CT_RAW_SEEN = 1 << 4,    /* what is handed over whole was read up to raw_seen */
 };

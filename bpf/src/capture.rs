@@ -16,6 +16,8 @@ use crate::kernel::{Kernel, Kind, Rings, Storage};
 use crate::ledger::{Discard, Drop, Ledger};
 use crate::queue::{Encoded, Queue};
 use crate::record::Record;
+use crate::tls::{self, Tally};
+use crate::tls_probes::{LoggedSecret, Probes, ProcessCoverage};
 use crate::wire::{Exchange, Identity};
 
 /// The ring is drained this often; records wake nobody (BPF_RB_NO_WAKEUP), which is what keeps the datapath cheap.
@@ -42,6 +44,7 @@ pub struct Options {
     pub max_flows: usize,
     pub max_queue_bytes: usize,
     pub max_batch_bytes: usize,
+    pub tls: tls::Mode,
     pub limits: Limits,
 }
 
@@ -90,6 +93,9 @@ pub struct TargetCoverage {
     pub last_exchange_at_ms: Option<f64>,
     pub exchanges: u64,
     pub connections: BTreeMap<String, u64>,
+    pub tls: Tally,
+    /// Processes of the target, and what is known of their TLS libraries.
+    pub processes: Vec<ProcessCoverage>,
     pub notes: Vec<String>,
 }
 
@@ -104,6 +110,7 @@ struct Target {
     exchanges: u64,
     /// Of children that nobody named in time.
     unattributed: u64,
+    tls: Tally,
 }
 
 /// All that the drained records touch.
@@ -120,6 +127,8 @@ struct State {
     /// When the oldest queued exchange came.
     queued_since: Option<Instant>,
     drained_records: u64,
+    /// Secrets that came without a client random.
+    secrets_unbound: u64,
 }
 
 impl State {
@@ -137,6 +146,32 @@ impl State {
         let mut wish = Wish::default();
         self.with_flows(|flows, ledger, mut done| wish = flows.push(&record, ledger, &mut done));
         kernel.controls.write(record.flow_id, &wish);
+    }
+
+    fn take_secret(&mut self, secret: &LoggedSecret) {
+        // Without it, nothing but trial could tell whose it is.
+        let Some(random) = &secret.client_random else {
+            self.secrets_unbound += 1;
+            return;
+        };
+        self.with_flows(|flows, ledger, mut done| {
+            let label = secret.label.as_bytes();
+            flows.secret(random, label, &secret.secret, secret.ktime_ns, ledger, &mut done);
+        });
+    }
+
+    /// Books how connections' TLS stands; gives the targets whose processes should be looked at again.
+    fn take_tls_changes(&mut self) -> Vec<u64> {
+        let mut again = Vec::new();
+        for (id, state) in self.flows.take_tls_changes() {
+            if let Some(target) = self.targets.get_mut(&id) {
+                target.tls.count(state);
+            }
+            if state == tls::State::Dark(tls::Why::SecretMissing) && !again.contains(&id) {
+                again.push(id);
+            }
+        }
+        again
     }
 
     /// Whether the cgroup is selected, or a child that somebody may name yet.
@@ -255,6 +290,8 @@ struct Owner<'k, 'r> {
     kernel: &'r RefCell<Kernel<'k>>,
     state: &'r RefCell<State>,
     rings: RefCell<Rings>,
+    /// Or why there are none.
+    probes: Result<Probes, String>,
     waiting: Option<(Instant, Deliver)>,
     /// Handed out and not settled: id to exchanges.
     unsettled: HashMap<String, u64>,
@@ -264,7 +301,7 @@ struct Owner<'k, 'r> {
 /// Runs until `Close` or until all senders are gone; returns the last account.
 pub fn run(options: &Options, commands: &Receiver<Command>, ready: &Reply<()>) -> Account {
     let mut storage = Storage::uninit();
-    let kernel = match Kernel::load(&mut storage, options.ring_bytes) {
+    let kernel = match Kernel::load(&mut storage, options.ring_bytes, options.tls.takes_secrets()) {
         Ok(kernel) => RefCell::new(kernel),
         Err(error) => {
             let _ = ready.send(Err(error));
@@ -281,6 +318,7 @@ pub fn run(options: &Options, commands: &Receiver<Command>, ready: &Reply<()>) -
         wall_offset_ns: wall_offset_ns(),
         queued_since: None,
         drained_records: 0,
+        secrets_unbound: 0,
     });
     let rings = match kernel.borrow().rings() {
         Ok(rings) => RefCell::new(rings),
@@ -289,12 +327,18 @@ pub fn run(options: &Options, commands: &Receiver<Command>, ready: &Reply<()>) -
             return Account::default();
         }
     };
+    // Plaintext goes on without: coverage says why.
+    let probes = match options.tls {
+        tls::Mode::Off => Err("TLS is switched off".to_owned()),
+        _ => Probes::load(kernel.borrow().targets()).map_err(|error| error.message),
+    };
     let _ = ready.send(Ok(()));
     let mut owner = Owner {
         options,
         kernel: &kernel,
         state: &state,
         rings,
+        probes,
         waiting: None,
         unsettled: HashMap::new(),
         stopped: false,
@@ -321,6 +365,7 @@ impl Owner<'_, '_> {
                 Ok(command) => self.obey(command),
             }
             let before = self.state.borrow().drained_records;
+            self.take_secrets();
             more = self.drain();
             idle = if self.state.borrow().drained_records == before { idle.saturating_add(1) } else { 0 };
             self.state.borrow_mut().expire_held();
@@ -375,6 +420,27 @@ impl Owner<'_, '_> {
             self.state.borrow_mut().with_flows(|flows, ledger, mut done| flows.end(&ended, ledger, &mut done));
         }
         more
+    }
+
+    /// Before the packets: most find their secrets there.
+    fn take_secrets(&mut self) {
+        let Ok(probes) = &mut self.probes else {
+            return;
+        };
+        probes.tick();
+        probes.pop(&mut |secret| self.state.borrow_mut().take_secret(&secret));
+        for id in self.state.borrow_mut().take_tls_changes() {
+            probes.look_again(id);
+        }
+    }
+
+    /// Targets came or went.
+    fn tell_probes(&self) {
+        if let Ok(probes) = &self.probes {
+            let state = self.state.borrow();
+            let targets: Vec<_> = state.targets.iter().map(|(id, t)| (*id, t.path.clone(), t.kind)).collect();
+            probes.set_targets(&targets);
+        }
     }
 
     fn expire(&self) {
@@ -433,6 +499,7 @@ impl Owner<'_, '_> {
             last_exchange_at: None,
             exchanges: 0,
             unattributed: 0,
+            tls: Tally::default(),
         };
         state.targets.insert(id, target);
         match kind {
@@ -445,6 +512,8 @@ impl Owner<'_, '_> {
                 state.nameless.remove(&id);
             }
         }
+        drop(state);
+        self.tell_probes();
         Ok(())
     }
 
@@ -478,6 +547,8 @@ impl Owner<'_, '_> {
             // An inner target whose cgroup vanished; its owner will release it too.
             kernel.detach(path);
         }
+        drop(kernel);
+        self.tell_probes();
         true
     }
 
@@ -550,8 +621,10 @@ impl Owner<'_, '_> {
                     selected_at_ms: epoch_ms(target.selected_at),
                     last_exchange_at_ms: target.last_exchange_at.map(epoch_ms),
                     exchanges: target.exchanges,
+                    tls: target.tls.clone(),
+                    processes: self.probes.as_ref().map(|probes| probes.coverage(*id)).unwrap_or_default(),
                     notes: if target.kind == Kind::Whole {
-                        notes(&connections, target.exchanges)
+                        notes(&connections, target, self.probes.as_ref().err())
                     } else {
                         vec![format!(
                             "{} exchanges are dropped: nobody named the container in time",
@@ -594,6 +667,10 @@ impl Owner<'_, '_> {
             return;
         }
         self.stopped = true;
+        self.take_secrets();
+        if let Ok(probes) = &mut self.probes {
+            probes.stop();
+        }
         self.kernel.borrow_mut().detach_all();
         while self.drain() {}
         let mut state = self.state.borrow_mut();
@@ -620,11 +697,18 @@ impl Owner<'_, '_> {
 }
 
 /// What a person should know about a target's connections.
-fn notes(connections: &BTreeMap<String, u64>, exchanges: u64) -> Vec<String> {
+fn notes(connections: &BTreeMap<String, u64>, target: &Target, no_probes: Option<&String>) -> Vec<String> {
     let seen = |name: &str| connections.get(name).copied().unwrap_or(0);
     let mut notes = Vec::new();
+    if let Some(why) = no_probes
+        && seen("tls") > 0
+    {
+        notes.push(format!("{} TLS connections are not decrypted: {why}", seen("tls")));
+    }
+    for (why, n) in &target.tls.dark {
+        notes.push(format!("{n} TLS connections are not read: {why}"));
+    }
     for (name, what) in [
-        ("tls", "TLS connections: not decrypted yet"),
         ("http2", "HTTP/2 connections without TLS: not decoded yet"),
         ("proxy", "connections that begin with a PROXY protocol header: not decoded yet"),
     ] {
@@ -632,7 +716,7 @@ fn notes(connections: &BTreeMap<String, u64>, exchanges: u64) -> Vec<String> {
             notes.push(format!("{} {what}", seen(name)));
         }
     }
-    if connections.values().sum::<u64>() == 0 && exchanges == 0 {
+    if connections.values().sum::<u64>() == 0 && target.exchanges == 0 {
         notes.push("no connection yet. A server that was moved into this cgroup after it began to listen keeps its old one: restart it inside".to_owned());
     }
     notes

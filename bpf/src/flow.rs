@@ -9,6 +9,7 @@ use crate::inbound::{Inbound, Origin, Sink};
 use crate::ledger::{Discard, Drop, Ledger};
 use crate::record::{self, Record, Tuple};
 use crate::seq::ahead;
+use crate::tls::{self, ClientBytes, Connection, Store, World};
 use crate::wire;
 
 /// A new connection whose first captured segment lies further behind its start than this was joined late:
@@ -43,8 +44,14 @@ pub struct Flow {
     tuple: Tuple,
     joined: bool,
     inbound: Inbound,
+    /// Where the streams of a connection begin that was seen from its start.
+    starts: Option<(u32, u32)>,
+    tls: Option<Box<Connection>>,
+    /// What `tls_change` has told.
+    tls_told: Option<tls::State>,
     requests: Requests,
     responses: Responses,
+    max_flow_bytes: usize,
     pub last_ns: u64,
     pub closed: bool,
     /// The latest response bytes were handed over whole.
@@ -66,6 +73,10 @@ impl Flow {
             tuple: record.tuple,
             joined,
             inbound: Inbound::new(in_next, limits.max_flow_bytes),
+            starts: (!joined).then(|| (in_next, record.out_isn.wrapping_add(1))),
+            tls: None,
+            tls_told: None,
+            max_flow_bytes: limits.max_flow_bytes,
             requests: Requests::new(limits.max_body_bytes, joined),
             responses: Responses::new(record.out_isn.wrapping_add(1), joined, limits.response_headers.clone()),
             last_ns: record.ktime_ns,
@@ -79,27 +90,50 @@ impl Flow {
     }
 
     pub fn held_bytes(&self) -> usize {
-        self.inbound.held_bytes()
+        self.inbound.held_bytes() + self.tls.as_ref().map_or(0, |tls| tls.held_bytes())
+    }
+
+    /// How its TLS stands, when that has changed since the last call.
+    pub fn tls_change(&mut self) -> Option<tls::State> {
+        let state = self.tls.as_ref()?.state();
+        (self.tls_told.replace(state) != Some(state)).then_some(state)
     }
 
     /// Takes one record; finished exchanges go to `done`.
-    pub fn push(&mut self, record: &Record, ledger: &mut Ledger, done: &mut impl FnMut(wire::Exchange)) -> Wish {
+    pub fn push(
+        &mut self,
+        record: &Record,
+        store: &mut Store,
+        ledger: &mut Ledger,
+        done: &mut impl FnMut(wire::Exchange),
+    ) -> Wish {
         self.last_ns = record.ktime_ns;
         self.target = record.target;
         let mut wish = Wish::default();
         let was_skipping = self.inbound.is_skipping();
+        let (mut client, inbound) = self.client(store);
         if record.has(record::OUT) {
-            self.inbound.acknowledged(record.ack, &mut self.requests, ledger);
+            inbound.acknowledged(record.ack, &mut client, ledger);
+            if let Some(tls) = client.tls {
+                tls.acknowledged(record.ack, &mut client.world, ledger);
+            }
             if !record.payload.is_empty() {
-                self.responses.push(record, &mut self.requests, ledger);
+                match client.tls {
+                    Some(tls) => tls.server_data(record, &mut client.world, ledger),
+                    None => client.world.responses.push(record, client.world.requests, ledger),
+                }
                 // What the client sends from here on may look like requests: the kernel may not know yet.
                 self.requests.tunnel = self.responses.tunnel;
                 wish.out_done = self.raw && !record.has(record::RAW);
                 self.raw = record.has(record::RAW);
                 if self.raw {
-                    wish.out_head = self.responses.boundary();
                     wish.raw_seen = Some(record.seq.wrapping_add(record.payload.len() as u32));
-                    wish.out_resync = self.responses.is_lost();
+                    if let Some(tls) = &self.tls {
+                        wish.out_head = tls.boundary();
+                    } else {
+                        wish.out_head = self.responses.boundary();
+                        wish.out_resync = self.responses.is_lost();
+                    }
                 }
             }
         } else if !record.payload.is_empty() {
@@ -107,32 +141,68 @@ impl Flow {
             let packet_start = record.has(record::PACKET);
             if record.has(record::URGENT) {
                 // The server may take the urgent byte out of the stream (RFC 9293 section 3.8.5).
-                self.requests.conflict(record.seq);
+                client.conflict(record.seq, record.payload);
             }
-            self.inbound.push(record.seq, record.payload, origin, packet_start, &mut self.requests, ledger);
+            inbound.push(record.seq, record.payload, origin, packet_start, &mut client, ledger);
             if let Some(to) = self.requests.wanted_from.take() {
                 self.inbound.skip_to(to);
                 wish.in_skip = Some((self.inbound.next(), to));
             }
         }
         wish.in_skip_done = was_skipping && !self.inbound.is_skipping();
-        while let Some(pending) = self.requests.take_ready() {
-            done(self.exchange(pending));
-        }
+        self.give_ready(done);
         if record.has(record::FIN | record::RST) {
             self.end(record);
         }
-        wish.ignore = self.responses.tunnel || (self.requests.is_dead() && self.requests.pending.is_empty());
+        let dark = self.tls.as_ref().is_some_and(|tls| tls.is_dark());
+        wish.ignore = self.responses.tunnel || dark || (self.requests.is_dead() && self.requests.pending.is_empty());
         wish
     }
 
+    /// A secret of this connection's has come.
+    pub fn advance(&mut self, store: &mut Store, ledger: &mut Ledger, done: &mut impl FnMut(wire::Exchange)) {
+        let (mut client, _) = self.client(store);
+        if let Some(tls) = client.tls {
+            tls.advance(&mut client.world, ledger);
+        }
+        self.requests.tunnel = self.responses.tunnel;
+        self.give_ready(done);
+    }
+
+    /// Does not wait any longer for secrets that should have come by `now_ns`.
+    pub fn expire_tls(&mut self, now_ns: u64, ledger: &mut Ledger) {
+        if let Some(tls) = &mut self.tls {
+            tls.expire(now_ns, ledger);
+        }
+    }
+
+    fn give_ready(&mut self, done: &mut impl FnMut(wire::Exchange)) {
+        while let Some(pending) = self.requests.take_ready() {
+            done(self.exchange(pending));
+        }
+    }
+
+    fn client<'a>(&'a mut self, store: &'a mut Store) -> (Client<'a>, &'a mut Inbound) {
+        let client = Client {
+            id: self.id,
+            starts: self.starts,
+            tls: &mut self.tls,
+            world: World { store, requests: &mut self.requests, responses: &mut self.responses },
+            max_held_bytes: self.max_flow_bytes,
+        };
+        (client, &mut self.inbound)
+    }
+
     /// Ends the connection in the ledger: answered requests are given out, others dropped for `why`.
-    pub fn finish(&mut self, why: Drop, ledger: &mut Ledger, done: &mut impl FnMut(wire::Exchange)) {
+    pub fn finish(&mut self, why: Drop, store: &mut Store, ledger: &mut Ledger, done: &mut impl FnMut(wire::Exchange)) {
         let discard = match why {
             Drop::Released | Drop::Excluded => Discard::Released,
             _ => Discard::FlowClosed,
         };
         self.inbound.finish(discard, ledger);
+        if let Some(tls) = &mut self.tls {
+            tls.finish(discard, store, ledger);
+        }
         for pending in self.requests.finish(why, ledger) {
             done(self.exchange(pending));
         }
@@ -167,7 +237,7 @@ impl Flow {
                 server_address: Bytes::copy_from_slice(self.tuple.local_bytes()),
                 server_port: self.tuple.local_port.into(),
                 flow_id: self.id,
-                tls: None,
+                tls: self.tls.as_ref().map(|tls| tls.wire()),
             }),
             protocol: wire::Protocol::Http1.into(),
             stream_id: None,
@@ -196,6 +266,55 @@ impl Flow {
             sequence: pending.sequence,
             conflicting: pending.conflicting,
         }
+    }
+}
+
+/// Where the client's bytes go: to HTTP, or, when the first is that of a TLS handshake, by way of its connection.
+struct Client<'a> {
+    id: u64,
+    starts: Option<(u32, u32)>,
+    tls: &'a mut Option<Box<Connection>>,
+    world: World<'a>,
+    max_held_bytes: usize,
+}
+
+impl Sink for Client<'_> {
+    fn data(&mut self, seq: u32, bytes: &[u8], origin: Origin, packet_start: bool, ledger: &mut Ledger) {
+        if let Some((client_at, server_at)) = self.starts
+            && self.tls.is_none()
+            && seq == client_at
+            && bytes.first() == Some(&tls::HANDSHAKE)
+        {
+            let connection = Connection::new(self.id, client_at, server_at, self.max_held_bytes, origin.ktime_ns);
+            *self.tls = Some(Box::new(connection));
+        }
+        match self.tls {
+            Some(connection) => {
+                let mut bytes_of = ClientBytes { connection, world: &mut self.world };
+                bytes_of.data(seq, bytes, origin, packet_start, ledger);
+            }
+            None => self.world.requests.data(seq, bytes, origin, packet_start, ledger),
+        }
+    }
+
+    fn gap(&mut self, seq: u32, len: u32, skipped: bool, ledger: &mut Ledger) {
+        match self.tls {
+            Some(connection) => {
+                ClientBytes { connection, world: &mut self.world }.gap(seq, len, skipped, ledger);
+            }
+            None => self.world.requests.gap(seq, len, skipped, ledger),
+        }
+    }
+
+    fn conflict(&mut self, seq: u32, second: &[u8]) {
+        match self.tls {
+            Some(connection) => ClientBytes { connection, world: &mut self.world }.conflict(seq, second),
+            None => self.world.requests.conflict(seq, second),
+        }
+    }
+
+    fn is_wanted(&self, seq: u32) -> bool {
+        self.tls.is_some() || self.world.requests.is_wanted(seq)
     }
 }
 

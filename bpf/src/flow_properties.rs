@@ -7,22 +7,23 @@ use proptest::prelude::*;
 use crate::flow::{Flow, Limits, default_response_headers};
 use crate::ledger::{Drop, Ledger};
 use crate::record::{self, Record, Tuple};
+use crate::tls::Store;
 use crate::wire::{Exchange, Pairing};
 
 const CLIENT_ISN: u32 = u32::MAX - 700; // the stream wraps
 const SERVER_ISN: u32 = u32::MAX - 300;
 
 #[derive(Clone, Debug)]
-struct Call {
-    method: usize,
-    body: Vec<u8>,
-    chunked: bool,
-    status: u16,
-    response_body: usize,
-    response_chunked: bool,
+pub(crate) struct Call {
+    pub(crate) method: usize,
+    pub(crate) body: Vec<u8>,
+    pub(crate) chunked: bool,
+    pub(crate) status: u16,
+    pub(crate) response_body: usize,
+    pub(crate) response_chunked: bool,
     /// The next one is sent without waiting for this one's answer.
-    pipelined: bool,
-    interim: bool,
+    pub(crate) pipelined: bool,
+    pub(crate) interim: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -35,7 +36,7 @@ struct Segment {
     time: u64,
 }
 
-fn call() -> impl Strategy<Value = Call> {
+pub(crate) fn call() -> impl Strategy<Value = Call> {
     let body = prop::collection::vec(any::<u8>(), 0..300);
     (0usize..4, body, any::<bool>(), 200u16..600, 0usize..400, any::<bool>(), prop::bool::weighted(0.2), any::<bool>())
         .prop_map(|(method, body, chunked, status, response_body, response_chunked, pipelined, interim)| Call {
@@ -50,7 +51,7 @@ fn call() -> impl Strategy<Value = Call> {
         })
 }
 
-fn request_bytes(index: usize, call: &Call) -> Vec<u8> {
+pub(crate) fn request_bytes(index: usize, call: &Call) -> Vec<u8> {
     let method = ["GET", "POST", "PUT", "HEAD"][call.method];
     let mut bytes =
         format!("{method} /{index}?s={} HTTP/1.1\r\nHost: a\r\nX-Id: {index}\r\n", call.status).into_bytes();
@@ -78,7 +79,7 @@ fn has_body(call: &Call) -> bool {
 }
 
 /// Head, and whether a body follows.
-fn response_bytes(call: &Call) -> (Vec<u8>, Vec<u8>) {
+pub(crate) fn response_bytes(call: &Call) -> (Vec<u8>, Vec<u8>) {
     let mut head = Vec::new();
     if call.interim {
         head.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -188,24 +189,24 @@ fn play(segments: &[Segment], joined: bool) -> (Vec<Exchange>, Ledger) {
         };
         ledger.drained += segment.payload.len() as u64;
         let flow = flow.get_or_insert_with(|| Flow::new(&record, &limits));
-        flow.push(&record, &mut ledger, &mut |e| out.push(e));
+        flow.push(&record, &mut Store::default(), &mut ledger, &mut |e| out.push(e));
     }
     if let Some(mut flow) = flow {
-        flow.finish(Drop::NoResponse, &mut ledger, &mut |e| out.push(e));
+        flow.finish(Drop::NoResponse, &mut Store::default(), &mut ledger, &mut |e| out.push(e));
     }
     assert_eq!(ledger.captured, out.len() as u64 + ledger.dropped_total(), "exchanges: the ledger closes");
     assert_eq!(ledger.drained, ledger.parsed + ledger.discarded_total(), "bytes: the ledger closes");
     (out, ledger)
 }
 
-fn index_of(exchange: &Exchange) -> usize {
+pub(crate) fn index_of(exchange: &Exchange) -> usize {
     let target = &exchange.request.as_ref().unwrap().target;
     let text = std::str::from_utf8(target).unwrap();
     text[1..text.find('?').unwrap()].parse().unwrap()
 }
 
 /// Panics when the exchange says anything that is not so. `certain`: its answer must be right, too.
-fn check(exchange: &Exchange, calls: &[Call], certain: bool) {
+pub(crate) fn check(exchange: &Exchange, calls: &[Call], certain: bool) {
     let index = index_of(exchange);
     let call = &calls[index];
     let request = exchange.request.as_ref().unwrap();

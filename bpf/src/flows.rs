@@ -4,6 +4,7 @@ use hashbrown::HashMap;
 use crate::flow::{Flow, Limits, Wish};
 use crate::ledger::{Discard, Drop, Ledger};
 use crate::record::Record;
+use crate::tls::{self, Store};
 use crate::wire;
 
 /// A connection without packets for this long is forgotten; the kernel's entry goes by LRU.
@@ -13,11 +14,14 @@ pub struct Flows {
     flows: HashMap<u64, Flow>,
     max: usize,
     limits: Limits,
+    store: Store,
+    /// Connections of a target whose TLS stands otherwise than before.
+    tls_changes: Vec<(u64, tls::State)>,
 }
 
 impl Flows {
     pub fn new(max: usize, limits: Limits) -> Self {
-        Self { flows: HashMap::new(), max, limits }
+        Self { flows: HashMap::new(), max, limits, store: Store::default(), tls_changes: Vec::new() }
     }
 
     pub fn in_flight(&self) -> u64 {
@@ -40,12 +44,43 @@ impl Flows {
         let limits = &self.limits;
         let flow = self.flows.entry(record.flow_id).or_insert_with(|| Flow::new(record, limits));
         let target = record.target;
-        let wish = flow.push(record, ledger, &mut |exchange| done(target, exchange));
+        let wish = flow.push(record, &mut self.store, ledger, &mut |exchange| done(target, exchange));
         if flow.closed {
-            flow.finish(Drop::NoResponse, ledger, &mut |exchange| done(target, exchange));
+            flow.finish(Drop::NoResponse, &mut self.store, ledger, &mut |exchange| done(target, exchange));
+        }
+        self.tls_changes.extend(flow.tls_change().map(|state| (target, state)));
+        if flow.closed {
             self.flows.remove(&record.flow_id);
         }
         wish
+    }
+
+    /// Takes a secret as a TLS library logged it. `now_ns`: CLOCK_MONOTONIC.
+    pub fn secret(
+        &mut self,
+        random: &tls::ClientRandom,
+        label: &[u8],
+        secret: &[u8],
+        now_ns: u64,
+        ledger: &mut Ledger,
+        done: &mut impl FnMut(u64, wire::Exchange),
+    ) {
+        for id in self.store.add(random, label, secret, now_ns) {
+            if let Some(flow) = self.flows.get_mut(&id) {
+                let target = flow.target;
+                flow.advance(&mut self.store, ledger, &mut |exchange| done(target, exchange));
+                self.tls_changes.extend(flow.tls_change().map(|state| (target, state)));
+            }
+        }
+    }
+
+    pub fn take_tls_changes(&mut self) -> Vec<(u64, tls::State)> {
+        std::mem::take(&mut self.tls_changes)
+    }
+
+    /// Secrets that no connection asked for.
+    pub fn unclaimed_secrets(&self) -> u64 {
+        self.store.unclaimed
     }
 
     /// These connections ended, and the record that said so was lost.
@@ -53,7 +88,8 @@ impl Flows {
         for id in ids {
             if let Some(mut flow) = self.flows.remove(id) {
                 let target = flow.target;
-                flow.finish(Drop::NoResponse, ledger, &mut |exchange| done(target, exchange));
+                flow.finish(Drop::NoResponse, &mut self.store, ledger, &mut |exchange| done(target, exchange));
+                self.tls_changes.extend(flow.tls_change().map(|state| (target, state)));
             }
         }
     }
@@ -61,6 +97,11 @@ impl Flows {
     /// Forgets what was silent too long. `now_ns`: CLOCK_MONOTONIC.
     pub fn expire(&mut self, now_ns: u64, ledger: &mut Ledger, done: &mut impl FnMut(u64, wire::Exchange)) {
         self.drop_where(Drop::IdleTimeout, ledger, done, |flow| now_ns.saturating_sub(flow.last_ns) > IDLE_NS);
+        self.store.expire(now_ns);
+        for flow in self.flows.values_mut() {
+            flow.expire_tls(now_ns, ledger);
+            self.tls_changes.extend(flow.tls_change().map(|state| (flow.target, state)));
+        }
     }
 
     /// The target is not to be mirrored any more, from this moment on.
@@ -89,7 +130,8 @@ impl Flows {
     ) {
         for (_, mut flow) in self.flows.extract_if(|_, flow| which(flow)) {
             let target = flow.target;
-            flow.finish(why, ledger, &mut |exchange| done(target, exchange));
+            flow.finish(why, &mut self.store, ledger, &mut |exchange| done(target, exchange));
+            self.tls_changes.extend(flow.tls_change().map(|state| (target, state)));
         }
     }
 }

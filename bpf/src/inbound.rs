@@ -39,8 +39,8 @@ pub trait Sink {
     fn data(&mut self, seq: u32, bytes: &[u8], origin: Origin, packet_start: bool, ledger: &mut Ledger);
     /// `len` bytes in front of `seq` are missing. `skipped`: nobody wanted them.
     fn gap(&mut self, seq: u32, len: u32, skipped: bool, ledger: &mut Ledger);
-    /// Bytes at or after `seq` came twice, and not the same.
-    fn conflict(&mut self, seq: u32);
+    /// Bytes at or after `seq` came twice, and not the same: these are the second copy.
+    fn conflict(&mut self, seq: u32, second: &[u8]);
     /// Bytes at `seq` are part of what is reported: a head, or a kept body.
     fn is_wanted(&self, seq: u32) -> bool;
 }
@@ -111,7 +111,7 @@ impl Inbound {
         let mut packet_start = packet_start;
         if ahead(seq, self.next) > WINDOW_BYTES || ahead(seq, self.next) < -WINDOW_BYTES {
             if self.is_unacknowledged(seq) && ahead(seq, self.next) < 0 {
-                sink.conflict(seq);
+                sink.conflict(seq, bytes);
             }
             ledger.discard(Discard::OutOfWindow, bytes.len());
             return;
@@ -267,7 +267,7 @@ impl Inbound {
                 let from = ahead(seq, held.seq).unsigned_abs() as usize;
                 let same = (held.bytes.len() - from).min(bytes.len());
                 if held.bytes[from..from + same] != bytes[..same] {
-                    sink.conflict(seq);
+                    sink.conflict(seq, &bytes[..same]);
                 }
                 ledger.discard(Discard::Retransmission, same);
                 same
@@ -285,12 +285,12 @@ impl Inbound {
         let start = self.recent_end.wrapping_sub(self.recent.len() as u32);
         let from = (ahead(start, seq).max(0).unsigned_abs() as usize).min(bytes.len());
         if from > 0 && self.is_unacknowledged(seq) && sink.is_wanted(seq) {
-            sink.conflict(seq);
+            sink.conflict(seq, &bytes[..from]);
         }
         let at = (ahead(seq, start).max(0).unsigned_abs() as usize).min(self.recent.len());
         let len = (bytes.len() - from).min(self.recent.len() - at);
         if self.recent[at..at + len] != bytes[from..from + len] {
-            sink.conflict(seq.wrapping_add(from as u32));
+            sink.conflict(seq.wrapping_add(from as u32), &bytes[from..from + len]);
         }
     }
 }
@@ -323,7 +323,7 @@ mod tests {
         fn gap(&mut self, _: u32, len: u32, skipped: bool, _: &mut Ledger) {
             self.gaps.push((len, skipped));
         }
-        fn conflict(&mut self, _: u32) {
+        fn conflict(&mut self, _: u32, _: &[u8]) {
             self.conflicts += 1;
         }
         fn is_wanted(&self, _: u32) -> bool {

@@ -2,7 +2,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -15,8 +15,12 @@ use crate::counters::Counters;
 use crate::error::{CaptureError, Code};
 
 #[cfg(test)]
+mod machine;
+#[cfg(test)]
 mod packet_tests;
 mod rings;
+#[cfg(test)]
+mod tls_packet_tests;
 pub use rings::Rings;
 
 #[allow(
@@ -75,7 +79,7 @@ pub struct Kernel<'a> {
 pub type Storage = MaybeUninit<OpenObject>;
 
 impl<'a> Kernel<'a> {
-    pub fn load(storage: &'a mut Storage, ring_bytes: u32) -> Result<Self, CaptureError> {
+    pub fn load(storage: &'a mut Storage, ring_bytes: u32, copy_tls: bool) -> Result<Self, CaptureError> {
         check_capabilities()?;
         libbpf_rs::set_print(Some((PrintLevel::Warn, remember)));
         if let Ok(mut said) = LIBBPF_SAYS.lock() {
@@ -87,6 +91,7 @@ impl<'a> Kernel<'a> {
         open.maps.ring_out.set_max_entries(ring_bytes).map_err(load_error)?;
         if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
             rodata.ring_bytes = ring_bytes;
+            rodata.copy_tls = copy_tls.into();
         }
         let skel = open.load().map_err(load_error)?;
         let itself = skel.progs.podmirror_out.as_fd().as_raw_fd().to_ne_bytes();
@@ -96,6 +101,11 @@ impl<'a> Kernel<'a> {
             .map_err(|e| CaptureError::internal("let the egress program call itself", e))?;
         let controls = Controls::map(&skel.maps.controls)?;
         Ok(Self { skel, links: BTreeMap::new(), controls, generation: 1, lost_ends_seen: 0 })
+    }
+
+    /// The map `targets`, for other programs that ask who is one.
+    pub fn targets(&self) -> BorrowedFd<'_> {
+        self.skel.maps.targets.as_fd()
     }
 
     pub fn rings(&self) -> Result<Rings, CaptureError> {
@@ -221,7 +231,7 @@ fn attach_error(path: &Path, cause: &libbpf_rs::Error) -> CaptureError {
 }
 
 /// Asked beforehand: a kernel may load the programs and refuse to attach them.
-fn check_capabilities() -> Result<(), CaptureError> {
+pub(crate) fn check_capabilities() -> Result<(), CaptureError> {
     let missing = missing_capabilities(&fs::read_to_string("/proc/self/status").unwrap_or_default());
     if missing.is_empty() {
         return Ok(());
@@ -235,7 +245,7 @@ fn check_capabilities() -> Result<(), CaptureError> {
     ))
 }
 
-fn load_error(cause: libbpf_rs::Error) -> CaptureError {
+pub(crate) fn load_error(cause: libbpf_rs::Error) -> CaptureError {
     let said = LIBBPF_SAYS.lock().map(|s| s.clone()).unwrap_or_default();
     let last: Vec<&str> = said.lines().filter(|l| !l.trim().is_empty()).collect();
     let last = last[last.len().saturating_sub(6)..].join(" | ");

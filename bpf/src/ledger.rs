@@ -62,6 +62,8 @@ pub enum Discard {
     BadRecord,
     /// The connection began with a letter, and it was not HTTP.
     NotHttp,
+    /// Of a TLS connection without secrets, or part of no record that verified.
+    Undecrypted,
 }
 
 const DROPS: [(Drop, &str); 15] = [
@@ -82,7 +84,7 @@ const DROPS: [(Drop, &str); 15] = [
     (Drop::Shutdown, "shutdown"),
 ];
 
-const DISCARDS: [(Discard, &str); 9] = [
+const DISCARDS: [(Discard, &str); 10] = [
     (Discard::Retransmission, "retransmission"),
     (Discard::OutOfWindow, "out_of_window"),
     (Discard::ReassemblyFull, "reassembly_full"),
@@ -92,6 +94,7 @@ const DISCARDS: [(Discard, &str); 9] = [
     (Discard::Released, "released"),
     (Discard::BadRecord, "bad_record"),
     (Discard::NotHttp, "not_http"),
+    (Discard::Undecrypted, "undecrypted"),
 ];
 
 #[derive(Clone, Debug, Default)]

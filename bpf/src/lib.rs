@@ -22,11 +22,12 @@ mod http1;
 mod inbound;
 mod kernel;
 mod ledger;
+pub mod library;
 mod queue;
 mod record;
 mod seq;
-#[allow(dead_code)] // until the capture hands it TLS streams
 mod tls;
+mod tls_probes;
 mod wire {
     #![allow(clippy::all, clippy::pedantic)]
     include!(concat!(env!("OUT_DIR"), "/podmirror.v1.rs"));
@@ -35,6 +36,7 @@ mod wire {
 use capture::{Account, Command, Outcome, Reply};
 use error::{CaptureError, Code};
 use kernel::Kind;
+use tls_probes::ProcessCoverage;
 
 impl From<CaptureError> for Error<Code> {
     fn from(error: CaptureError) -> Self {
@@ -54,6 +56,7 @@ pub struct CaptureOptions {
     pub max_batch_bytes: Option<u32>,
     pub max_body_bytes: Option<u32>,
     pub response_headers: Option<Vec<String>>,
+    pub tls_mode: Option<String>,
 }
 
 #[napi(object)]
@@ -120,7 +123,28 @@ pub struct TargetCoverage {
     pub last_exchange_at_ms: Either<f64, Null>,
     pub exchanges: f64,
     pub connections: BTreeMap<String, f64>,
+    pub tls: TlsCoverage,
     pub notes: Vec<String>,
+}
+
+#[napi(object)]
+pub struct TlsCoverage {
+    pub handshakes: f64,
+    pub decrypted: f64,
+    pub dark: BTreeMap<String, f64>,
+    pub processes: Vec<TlsProcess>,
+}
+
+#[napi(object)]
+pub struct TlsProcess {
+    pub pid: u32,
+    pub executable: String,
+    pub library: Option<String>,
+    pub version: Option<String>,
+    pub build_id: Option<String>,
+    pub probe: String,
+    pub attached: bool,
+    pub secrets: f64,
 }
 
 #[napi(object)]
@@ -155,7 +179,7 @@ impl Capture {
 impl Capture {
     #[napi(constructor)]
     pub fn new(options: Option<CaptureOptions>) -> Result<Self, Code> {
-        let options = to_options(options.unwrap_or_default());
+        let options = to_options(options.unwrap_or_default())?;
         capture::check(&options)?;
         let (commands, received) = mpsc::channel();
         let (reply, ready) = mpsc::sync_channel(1);
@@ -274,10 +298,17 @@ pub fn cgroup2_mount() -> Result<String, Code> {
     Ok(cgroup::mount()?.display().to_string())
 }
 
-fn to_options(options: CaptureOptions) -> capture::Options {
+fn to_options(options: CaptureOptions) -> std::result::Result<capture::Options, CaptureError> {
     let size = |value: Option<u32>, default: usize| value.map_or(default, |v| v as usize);
+    let tls = match options.tls_mode.as_deref() {
+        None => tls::Mode::default(),
+        Some(word) => tls::Mode::parse(word).ok_or_else(|| {
+            let what = format!("tlsMode: '{word}' is none. Write 'auto', 'secrets', 'calls' or 'off'");
+            CaptureError::new(Code::BadOption, what)
+        })?,
+    };
     let lower = |names: Vec<String>| names.into_iter().map(|name| name.to_ascii_lowercase()).collect::<Vec<_>>().into();
-    capture::Options {
+    Ok(capture::Options {
         node: options.node.unwrap_or_else(host_name),
         agent_version: options.agent_version.unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned()),
         ring_bytes: options.ring_bytes.unwrap_or(8 << 20),
@@ -289,7 +320,8 @@ fn to_options(options: CaptureOptions) -> capture::Options {
             max_body_bytes: size(options.max_body_bytes, 64 << 10),
             response_headers: options.response_headers.map_or_else(flow::default_response_headers, lower),
         },
-    }
+        tls,
+    })
 }
 
 fn host_name() -> String {
@@ -331,7 +363,26 @@ fn to_coverage(target: capture::TargetCoverage) -> TargetCoverage {
         last_exchange_at_ms: target.last_exchange_at_ms.map_or(Either::B(Null), Either::A),
         exchanges: target.exchanges as f64,
         connections: to_numbers(target.connections),
+        tls: TlsCoverage {
+            handshakes: target.tls.handshakes as f64,
+            decrypted: target.tls.decrypted as f64,
+            dark: to_numbers(target.tls.dark),
+            processes: target.processes.into_iter().map(to_process).collect(),
+        },
         notes: target.notes,
+    }
+}
+
+fn to_process(process: ProcessCoverage) -> TlsProcess {
+    TlsProcess {
+        pid: process.pid,
+        executable: process.executable,
+        library: process.library,
+        version: process.version,
+        build_id: process.build_id,
+        probe: process.probe,
+        attached: process.attached,
+        secrets: process.hits as f64,
     }
 }
 

@@ -9,6 +9,7 @@ pub const JOINED: u16 = 1 << 5;
 pub const PACKET: u16 = 1 << 6;
 pub const RESYNC: u16 = 1 << 7;
 pub const URGENT: u16 = 1 << 8;
+pub const TLS: u16 = 1 << 9;
 
 /// Bytes before the payload.
 pub const HEADER_LEN: usize = 96;
@@ -83,6 +84,11 @@ impl<'a> Record<'a> {
             out_isn: u32_at(84)?,
             payload: rest.get(..len)?,
         })
+    }
+
+    /// With `TLS`, which has no `in_isn`: records that began before `seq`.
+    pub fn records_before(&self) -> u32 {
+        self.in_isn
     }
 
     pub fn has(&self, flag: u16) -> bool {

@@ -44,6 +44,20 @@ pub enum Regime {
     Anchor,
 }
 
+/// Where a response begins, as the client's acknowledgement may have stood before it: at its first byte, or before records
+/// that carry no HTTP (TLS tickets, new keys).
+#[derive(Clone, Copy, Debug)]
+pub struct Begin {
+    pub from: u32,
+    pub at: u32,
+}
+
+impl Begin {
+    fn holds(self, ack: u32) -> bool {
+        ahead(ack, self.from) >= 0 && ahead(self.at, ack) >= 0
+    }
+}
+
 /// One request and what is known of its answer.
 #[derive(Debug)]
 pub struct Pending {
@@ -180,9 +194,9 @@ impl Requests {
         self.pending.len() as u64 + u64::from(matches!(self.state, State::Head(_)))
     }
 
-    /// Takes the response whose first byte is `seq`, sent with `ack`. Gives the method of the request
-    /// that it answers, or `None` when that cannot be known.
-    pub fn answer(&mut self, seq: u32, ack: u32, answer: Answer, ledger: &mut Ledger) -> Option<Bytes> {
+    /// Takes the response whose first byte is at the end of `begin`, sent with `ack`; nothing of HTTP is in `begin` before
+    /// that. Gives the method of the request that it answers, or `None` when that cannot be known.
+    pub fn answer(&mut self, begin: Begin, ack: u32, answer: Answer, ledger: &mut Ledger) -> Option<Bytes> {
         let at = match self.regime {
             Regime::Order => {
                 let at = self.pending.iter().position(|p| p.answer.is_none())?;
@@ -196,7 +210,7 @@ impl Requests {
                 at
             }
             Regime::Anchor => {
-                let fits = |p: &Pending| p.answer.is_none() && p.anchor == seq && ahead(ack, p.head_end) >= 0;
+                let fits = |p: &Pending| p.answer.is_none() && begin.holds(p.anchor) && ahead(ack, p.head_end) >= 0;
                 let at = self.pending.iter().position(fits)?;
                 let pending = &self.pending[at];
                 let behind = pending.complete && pending.length_known && ahead(ack, pending.end) > 0;
@@ -549,7 +563,7 @@ impl Sink for Requests {
         })
     }
 
-    fn conflict(&mut self, _seq: u32) {
+    fn conflict(&mut self, _seq: u32, _second: &[u8]) {
         self.conflicting = true;
         for pending in &mut self.pending {
             pending.conflicting = true;

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use super::MAX_HEAD_BYTES;
 use super::chunked::{Chunked, Piece};
 use super::head::{self, Framing};
-use super::request::{Answer, Requests};
+use super::request::{Answer, Begin, Requests};
+use crate::inbound::Origin;
 use crate::ledger::{Discard, Ledger};
 use crate::record::{self, Record};
 use crate::seq::ahead;
@@ -30,8 +31,10 @@ pub struct Responses {
     state: State,
     next: u32,
     /// First byte and acknowledgement of the response being read, its interim ones (1xx) included.
-    head_seq: u32,
+    head: Begin,
     head_ack: u32,
+    /// Of the TLS record being read: its first byte of plaintext, and where it begins.
+    record_at: Option<(u32, Begin)>,
     interim: bool,
     allowlist: Allowlist,
     /// 101, or 2xx to CONNECT: what follows is not HTTP.
@@ -41,7 +44,16 @@ pub struct Responses {
 impl Responses {
     pub fn new(next: u32, joined: bool, allowlist: Allowlist) -> Self {
         let state = if joined { State::Lost } else { State::Head(Vec::new()) };
-        Self { state, next, head_seq: next, head_ack: 0, interim: false, allowlist, tunnel: false }
+        Self {
+            state,
+            next,
+            head: Begin { from: next, at: next },
+            head_ack: 0,
+            record_at: None,
+            interim: false,
+            allowlist,
+            tunnel: false,
+        }
     }
 
     /// Where the next response begins, when that is known and worth telling the kernel.
@@ -60,6 +72,7 @@ impl Responses {
         matches!(self.state, State::Lost)
     }
 
+    /// Plaintext that the kernel copied.
     pub fn push(&mut self, record: &Record, requests: &mut Requests, ledger: &mut Ledger) {
         let mut bytes = record.payload;
         let mut seq = record.seq;
@@ -76,6 +89,43 @@ impl Responses {
                 self.place(record, requests);
             }
         }
+        let from = Origin { ktime_ns: record.ktime_ns, ack: record.ack };
+        self.read(seq, bytes, from, requests, ledger);
+    }
+
+    /// What was in the TLS record that begins at `record`. `seq`: where its first byte counts as being.
+    pub fn data(
+        &mut self,
+        record: Begin,
+        seq: u32,
+        bytes: &[u8],
+        from: Origin,
+        requests: &mut Requests,
+        ledger: &mut Ledger,
+    ) {
+        self.record_at = Some((seq, record));
+        if matches!(self.state, State::Lost) && bytes.starts_with(b"HTTP/1.") {
+            self.break_off(requests, State::Head(Vec::new()));
+        }
+        self.read(seq, bytes, from, requests, ledger);
+    }
+
+    /// `len` bytes of TLS records were not read, on purpose: they are body as long as there is so much of it.
+    pub fn passed(&mut self, len: u64, requests: &mut Requests) {
+        match &mut self.state {
+            State::Length(left) if len < *left => *left -= len,
+            State::Length(left) if len == *left => self.state = State::Head(Vec::new()),
+            // Where a body of unknown length ends is not known now, nor what follows.
+            _ => self.lost(requests),
+        }
+    }
+
+    /// What was being read is not followed by what comes, and where the next answer begins has to be seen.
+    pub fn lost(&mut self, requests: &mut Requests) {
+        self.break_off(requests, State::Lost);
+    }
+
+    fn read(&mut self, seq: u32, bytes: &[u8], from: Origin, requests: &mut Requests, ledger: &mut Ledger) {
         self.next = seq.wrapping_add(bytes.len() as u32);
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -86,7 +136,7 @@ impl Responses {
                 return ledger.discard(Discard::Ignored, rest.len());
             }
             let at = self.next.wrapping_sub(rest.len() as u32);
-            let n = self.step(at, rest, record, requests, ledger);
+            let n = self.step(at, rest, from, requests, ledger);
             ledger.parse(n);
             rest = &rest[n..];
         }
@@ -138,18 +188,20 @@ impl Responses {
         self.state = State::Head(Vec::new());
     }
 
-    fn step(&mut self, seq: u32, bytes: &[u8], record: &Record, requests: &mut Requests, ledger: &mut Ledger) -> usize {
+    fn step(&mut self, seq: u32, bytes: &[u8], from: Origin, requests: &mut Requests, ledger: &mut Ledger) -> usize {
         match &mut self.state {
             State::Head(partial) => {
                 let before = partial.len();
                 if before == 0 {
                     if !self.interim {
-                        self.head_seq = seq;
+                        // The client's acknowledgement stands between records.
+                        let record = self.record_at.filter(|(first, _)| *first == seq);
+                        self.head = record.map_or(Begin { from: seq, at: seq }, |(_, begin)| begin);
                     }
-                    self.head_ack = record.ack;
+                    self.head_ack = from.ack;
                     if let Some(length) = head::head_length(bytes, 0) {
                         let head = Bytes::copy_from_slice(&bytes[..length]);
-                        self.finish_head(&head, record.ktime_ns, requests, ledger);
+                        self.finish_head(&head, from.ktime_ns, requests, ledger);
                         return length;
                     }
                 }
@@ -158,7 +210,7 @@ impl Responses {
                     Some(length) => {
                         let mut head = std::mem::take(partial);
                         head.truncate(length);
-                        self.finish_head(&Bytes::from(head), record.ktime_ns, requests, ledger);
+                        self.finish_head(&Bytes::from(head), from.ktime_ns, requests, ledger);
                         length - before
                     }
                     None => {
@@ -205,7 +257,7 @@ impl Responses {
         }
         let headers = head::headers(&rest);
         let answer = self.answer_of(&headers, status, minor, ktime_ns);
-        let method = requests.answer(self.head_seq, self.head_ack, answer, ledger);
+        let method = requests.answer(self.head, self.head_ack, answer, ledger);
         let method = method.as_deref().unwrap_or_default();
         self.tunnel = status == 101 || (method == b"CONNECT" && (200..300).contains(&status));
         self.state = match head::response_framing(&headers, status, method) {

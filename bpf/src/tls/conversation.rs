@@ -24,9 +24,11 @@ pub enum Early {
     Retried,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Step {
+    /// So many bytes of `pattern`.
     Write(Side, usize),
+    Send(Side, Vec<u8>),
     /// TLS 1.3; nothing happens in TLS 1.2.
     UpdateKey(Side),
 }
@@ -206,7 +208,7 @@ impl World {
         pair.flush();
         assert_eq!(pair.client.is_early_data_accepted(), plan.early == Early::Accepted);
         for step in &plan.steps {
-            pair.take(*step);
+            pair.take(step);
         }
         pair.client.send_close_notify();
         pair.server.send_close_notify();
@@ -225,22 +227,27 @@ struct Pair {
 }
 
 impl Pair {
-    fn take(&mut self, step: Step) {
+    fn take(&mut self, step: &Step) {
         match step {
-            Step::Write(Side::Client, len) => {
-                let sent = pattern(Side::Client, self.conversation.client_sent.len(), len);
-                self.client.writer().write_all(&sent).unwrap();
-                self.conversation.client_sent.extend_from_slice(&sent);
-            }
-            Step::Write(Side::Server, len) => {
-                let sent = pattern(Side::Server, self.conversation.server_sent.len(), len);
-                self.server.writer().write_all(&sent).unwrap();
-                self.conversation.server_sent.extend_from_slice(&sent);
-            }
+            Step::Write(side, len) => self.send(*side, &pattern(*side, self.conversation.sent(*side).len(), *len)),
+            Step::Send(side, bytes) => self.send(*side, bytes),
             Step::UpdateKey(Side::Client) => drop(self.client.refresh_traffic_keys()),
             Step::UpdateKey(Side::Server) => drop(self.server.refresh_traffic_keys()),
         }
         self.flush();
+    }
+
+    fn send(&mut self, side: Side, bytes: &[u8]) {
+        match side {
+            Side::Client => {
+                self.client.writer().write_all(bytes).unwrap();
+                self.conversation.client_sent.extend_from_slice(bytes);
+            }
+            Side::Server => {
+                self.server.writer().write_all(bytes).unwrap();
+                self.conversation.server_sent.extend_from_slice(bytes);
+            }
+        }
     }
 
     /// Hands on what both have to say, until nothing is left.

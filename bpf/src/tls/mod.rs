@@ -1,15 +1,53 @@
-//! TLS seen from outside, with the secrets that its library told: records in, plaintext out.
+//! TLS beside the server: secrets from its library, ciphertext from its packets, verified plaintext for HTTP.
+mod connection;
+#[cfg(test)]
+mod conversation;
 mod direction;
 mod erased;
+#[cfg(test)]
+mod flow_properties;
+mod half;
 mod hello;
 mod keys;
 mod messages;
-pub mod secrets;
-pub mod session;
-pub mod suite;
+mod records;
+mod secrets;
+mod session;
+mod store;
+mod suite;
 mod suite_names;
+mod tally;
 
-#[cfg(test)]
-mod conversation;
-#[cfg(test)]
-mod session_tests;
+pub use connection::{ClientBytes, Connection, State, Why, World};
+pub use store::{ClientRandom, Store};
+pub use tally::Tally;
+
+/// How TLS is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// By the secrets of the handshake; by the library's calls where these are not to be had.
+    #[default]
+    Auto,
+    Secrets,
+    Calls,
+    Off,
+}
+
+impl Mode {
+    pub fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "auto" => Self::Auto,
+            "secrets" => Self::Secrets,
+            "calls" => Self::Calls,
+            "off" => Self::Off,
+            _ => return None,
+        })
+    }
+
+    pub fn takes_secrets(self) -> bool {
+        matches!(self, Self::Auto | Self::Secrets)
+    }
+}
+
+/// The content type of the record that every TLS connection begins with (RFC 8446 section 5.1).
+pub const HANDSHAKE: u8 = 22;

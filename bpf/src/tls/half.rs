@@ -1,0 +1,125 @@
+//! One direction of a TLS connection as it comes from TCP: bytes up to a whole record, and which packets they came in.
+use std::collections::VecDeque;
+
+use super::records::Records;
+use crate::inbound::Origin;
+use crate::seq::ahead;
+
+/// Second copies of bytes that are kept until a record verifies, of one connection.
+const MAX_SECOND_BYTES: usize = 64 << 10;
+const MAX_SECONDS: usize = 32;
+
+#[derive(Debug)]
+pub struct Half {
+    pub records: Records,
+    /// Where the bytes of a packet begin, and what it was; in order.
+    origins: VecDeque<(u32, Origin)>,
+    /// Copies that differ from what is in `records`: cgroup_skb runs before TCP validates, so either may be forged.
+    seconds: Vec<(u32, Vec<u8>)>,
+    /// The place of the next record is not known; only what verifies can tell.
+    pub lost: bool,
+}
+
+impl Half {
+    pub fn new(at: u32) -> Self {
+        Self { records: Records::new(at), origins: VecDeque::new(), seconds: Vec::new(), lost: false }
+    }
+
+    pub fn push(&mut self, bytes: &[u8], origin: Origin) {
+        self.origins.push_back((self.records.end(), origin));
+        self.records.push(bytes);
+    }
+
+    /// Of the packet with the first byte of what is there.
+    pub fn origin(&self) -> Origin {
+        self.origins.front().map_or_else(Origin::default, |(_, origin)| *origin)
+    }
+
+    pub fn take(&mut self, len: usize) {
+        self.records.take(len);
+        let at = self.records.at();
+        while self.origins.get(1).is_some_and(|(seq, _)| ahead(*seq, at) <= 0) {
+            self.origins.pop_front();
+        }
+        if self.records.len() == 0 {
+            self.origins.clear();
+        }
+        self.seconds.retain(|(seq, bytes)| ahead(seq.wrapping_add(bytes.len() as u32), at) > 0);
+    }
+
+    /// Forgets what is there and goes on at `at`; says how many bytes that were.
+    pub fn restart(&mut self, at: u32) -> usize {
+        self.origins.clear();
+        self.seconds.clear();
+        self.records.restart(at)
+    }
+
+    /// Another copy of bytes at `seq`.
+    pub fn keep_second(&mut self, seq: u32, bytes: &[u8]) {
+        let kept: usize = self.seconds.iter().map(|(_, bytes)| bytes.len()).sum();
+        let behind = ahead(seq.wrapping_add(bytes.len() as u32), self.records.at()) <= 0;
+        if !behind && self.seconds.len() < MAX_SECONDS && kept + bytes.len() <= MAX_SECOND_BYTES {
+            self.seconds.push((seq, bytes.to_vec()));
+        }
+    }
+
+    /// Swaps one kept copy for what stands in its place; calling it again with the same index undoes that.
+    /// False: there are no so many.
+    pub fn swap_second(&mut self, index: usize) -> bool {
+        let at = self.records.at();
+        let end = self.records.end();
+        let Some((seq, second)) = self.seconds.get_mut(index) else {
+            return false;
+        };
+        // Only what is there of it: the rest may come yet.
+        let from = ahead(at, *seq).max(0).unsigned_abs() as usize;
+        let len = second.len().min(ahead(end, *seq).max(0).unsigned_abs() as usize);
+        let Some(part) = second.get_mut(from..len) else {
+            return true;
+        };
+        let place = ahead(*seq, at).max(0).unsigned_abs() as usize;
+        self.records.swap(place, part);
+        true
+    }
+
+    pub fn held_bytes(&self) -> usize {
+        self.records.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(ktime_ns: u64) -> Origin {
+        Origin { ktime_ns, ack: 0 }
+    }
+
+    #[test]
+    fn a_record_has_the_origin_of_the_packet_with_its_first_byte() {
+        let mut half = Half::new(u32::MAX - 2);
+        for (bytes, ktime_ns) in [(&b"abcd"[..], 1), (b"ef", 2), (b"g", 3)] {
+            half.push(bytes, origin(ktime_ns));
+        }
+        for (len, ktime_ns) in [(0, 1), (3, 1), (1, 2), (1, 2), (1, 3), (1, 0)] {
+            half.take(len);
+            assert_eq!(half.origin().ktime_ns, ktime_ns, "{:?}", half.records);
+        }
+    }
+
+    #[test]
+    fn a_second_copy_takes_the_place_of_the_first_and_gives_it_back() {
+        let mut half = Half::new(10);
+        half.push(b"abcdef", origin(1));
+        half.keep_second(8, b"1234");
+        half.keep_second(14, b"56789");
+        half.keep_second(5, b"old");
+        assert!(half.swap_second(0) && half.swap_second(1) && !half.swap_second(2));
+        assert_eq!(half.records.bytes(), b"34cd56");
+        assert!(half.swap_second(0));
+        assert_eq!(half.records.bytes(), b"abcd56");
+        half.take(2);
+        assert!(half.swap_second(0), "the copy before the present place is gone");
+        assert_eq!(half.records.bytes(), b"cdef");
+    }
+}

@@ -1,0 +1,564 @@
+//! The thread that looks at processes of targets, has their files looked into, and puts probes on them and takes them away.
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::fs::File;
+use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use libbpf_rs::Link;
+
+use super::analysis::{self, Class, Done, Job, Verdict};
+use super::coverage::ProcessCoverage;
+use super::files::{self, Stamp};
+use super::finding::Finding;
+use super::labels::Labels;
+use super::maps::{self, FileId, Mapping};
+use super::processes::{self, Found, Place, Target};
+use super::programs::Programs;
+use super::schedule::Schedule;
+
+/// Every process is looked at this often: for libraries that are loaded late, and for what is gone.
+const ROUND_EVERY: Duration = Duration::from_secs(5);
+/// Between commands.
+const LOOKS_AT_ONCE: usize = 16;
+/// Looks at new programs rest for this many times what they took: a container that starts thousands of them costs a
+/// fifth of a processor at most.
+const REST: u32 = 4;
+const PUBLISH_EVERY: Duration = Duration::from_millis(50);
+/// A file that could not be opened, or a probe that could not be put there.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+const MAX_MAPPINGS: usize = 2048;
+/// Of files that nobody maps any more.
+const MAX_REMEMBERED: usize = 512;
+
+pub enum Ask {
+    Targets(Vec<Target>),
+    /// (target or its child, process)
+    Execed(Vec<(u64, u32)>),
+    LookAgain(u64),
+    /// Execs went unnoticed.
+    Round,
+    Done(Box<Done>),
+    Stop(Sender<()>),
+}
+
+/// What the owner thread reads.
+#[derive(Default)]
+pub struct Published {
+    pub rows: Arc<Vec<ProcessCoverage>>,
+    /// Of files with probes.
+    pub labels: Vec<Arc<Labels>>,
+    /// Probes that stand.
+    pub links: usize,
+}
+
+struct Process {
+    start: u64,
+    place: Place,
+    executable: String,
+    mappings: Vec<Placed>,
+    trouble: Option<String>,
+    seen: u64,
+}
+
+/// `Mapping` without its path.
+struct Placed {
+    file: FileId,
+    start: u64,
+    end: u64,
+    offset: u64,
+}
+
+struct Known {
+    path: String,
+    class: Class,
+    stamp: Option<Stamp>,
+    tried: Instant,
+    stage: Stage,
+}
+
+enum Stage {
+    /// With the analysis thread.
+    Looking,
+    /// No TLS in there.
+    Nothing,
+    Refused {
+        finding: Option<Arc<Finding>>,
+        why: String,
+    },
+    /// Tried again from time to time.
+    Failed {
+        finding: Option<Arc<Finding>>,
+        why: String,
+    },
+    Attached {
+        finding: Arc<Finding>,
+        labels: Arc<Labels>,
+        _link: Link,
+    },
+}
+
+type Remembered = Result<Option<(Arc<Finding>, Arc<Labels>)>, String>;
+
+pub struct Scanner {
+    programs: Programs,
+    jobs: Sender<Job>,
+    published: Arc<Mutex<Published>>,
+    targets: Vec<Target>,
+    /// Which target a member was seen in.
+    members: HashMap<u64, u64>,
+    processes: HashMap<u32, Process>,
+    files: HashMap<FileId, Known>,
+    remembered: HashMap<(FileId, Stamp), Remembered>,
+    schedule: Schedule,
+    /// Where processes were said to be that were not looked at yet.
+    execed: HashMap<u32, u64>,
+    rest_until: Instant,
+    round: VecDeque<Found>,
+    round_number: u64,
+    next_round: Instant,
+    changed: bool,
+    published_at: Instant,
+}
+
+impl Scanner {
+    pub fn new(programs: Programs, jobs: Sender<Job>, published: Arc<Mutex<Published>>) -> Self {
+        let now = Instant::now();
+        Self {
+            programs,
+            jobs,
+            published,
+            targets: Vec::new(),
+            members: HashMap::new(),
+            processes: HashMap::new(),
+            files: HashMap::new(),
+            remembered: HashMap::new(),
+            schedule: Schedule::default(),
+            execed: HashMap::new(),
+            rest_until: now,
+            round: VecDeque::new(),
+            round_number: 0,
+            next_round: now + ROUND_EVERY,
+            changed: false,
+            published_at: now,
+        }
+    }
+
+    /// Until it is told to stop; all probes go with it.
+    pub fn serve(mut self, asks: &Receiver<Ask>) {
+        loop {
+            match asks.recv_timeout(self.wait()) {
+                Ok(Ask::Stop(stopped)) => {
+                    drop(self);
+                    // Nobody may wait for it.
+                    let _ = stopped.send(());
+                    return;
+                }
+                Ok(ask) => self.obey(ask),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.look_at_new();
+            self.go_on_with_round();
+            if self.changed && self.published_at.elapsed() >= PUBLISH_EVERY {
+                self.publish();
+            }
+        }
+    }
+
+    fn wait(&self) -> Duration {
+        if !self.round.is_empty() {
+            return Duration::ZERO;
+        }
+        let new = self.schedule.next().map(|at| at.max(self.rest_until));
+        let publish = self.changed.then(|| self.published_at + PUBLISH_EVERY);
+        let next = [new, publish].into_iter().flatten().fold(self.next_round, Instant::min);
+        next.saturating_duration_since(Instant::now())
+    }
+
+    fn obey(&mut self, ask: Ask) {
+        match ask {
+            Ask::Targets(targets) => self.retarget(targets),
+            Ask::Execed(execs) => {
+                for (member, pid) in execs {
+                    self.watch(pid, member);
+                }
+            }
+            Ask::LookAgain(id) => {
+                let of = |place: Place| place.target == id || place.member == id;
+                let again = processes::walk(&self.targets).into_iter().filter(|found| of(found.place));
+                self.round.extend(again);
+            }
+            Ask::Round => self.begin_round(),
+            Ask::Done(done) => self.done(*done),
+            Ask::Stop(_) => {}
+        }
+    }
+
+    fn retarget(&mut self, targets: Vec<Target>) {
+        let before: HashSet<u64> = self.targets.iter().map(|target| target.id).collect();
+        self.targets = targets;
+        self.begin_round();
+        // They may be in the midst of loading; no exec was noted before they were targets.
+        let new: Vec<Found> =
+            self.round.iter().filter(|found| !before.contains(&found.place.target)).copied().collect();
+        for found in new {
+            self.watch(found.pid, found.place.member);
+        }
+    }
+
+    fn watch(&mut self, pid: u32, member: u64) {
+        if self.schedule.add(pid, Instant::now()) {
+            self.execed.insert(pid, member);
+        } else {
+            // The next round sees it.
+            self.next_round = self.next_round.min(Instant::now() + RETRY_AFTER);
+        }
+    }
+
+    fn look_at_new(&mut self) {
+        let began = Instant::now();
+        if began < self.rest_until {
+            return;
+        }
+        for _ in 0..LOOKS_AT_ONCE {
+            let Some(pid) = self.schedule.take(Instant::now()) else {
+                break;
+            };
+            let known = self.processes.get(&pid).map(|process| process.place);
+            let said = self.execed.remove(&pid).map(|member| self.place(member));
+            match said.or(known) {
+                Some(place) if self.look(pid, place) => {}
+                _ => self.schedule.remove(pid),
+            }
+        }
+        self.rest_until = Instant::now() + began.elapsed() * REST;
+    }
+
+    fn place(&self, member: u64) -> Place {
+        let target = match self.members.get(&member) {
+            Some(target) => *target,
+            None if self.targets.iter().any(|target| target.id == member) => member,
+            // A child that no round has seen yet; the next one tells.
+            None => 0,
+        };
+        Place { target, member }
+    }
+
+    fn begin_round(&mut self) {
+        self.round = processes::walk(&self.targets).into();
+        self.members = self.round.iter().map(|found| (found.place.member, found.place.target)).collect();
+        self.round_number += 1;
+        self.next_round = Instant::now() + ROUND_EVERY;
+        if self.round.is_empty() {
+            self.end_round();
+        }
+    }
+
+    fn go_on_with_round(&mut self) {
+        if self.round.is_empty() {
+            if Instant::now() >= self.next_round {
+                self.begin_round();
+            }
+            return;
+        }
+        for _ in 0..LOOKS_AT_ONCE {
+            let Some(found) = self.round.pop_front() else {
+                break;
+            };
+            self.look(found.pid, found.place);
+        }
+        if self.round.is_empty() {
+            self.end_round();
+        }
+    }
+
+    /// Forgets what the round has not met, and takes probes away that nobody needs any more.
+    fn end_round(&mut self) {
+        let number = self.round_number;
+        let before = self.processes.len();
+        self.processes.retain(|_, process| process.seen == number);
+        let used: HashSet<FileId> =
+            self.processes.values().flat_map(|process| process.mappings.iter().map(|placed| placed.file)).collect();
+        let files = self.files.len();
+        self.files.retain(|id, _| used.contains(id));
+        self.changed |= before != self.processes.len() || files != self.files.len();
+    }
+
+    /// Looks at what a process has mapped. False: it is gone.
+    fn look(&mut self, pid: u32, place: Place) -> bool {
+        let Ok(start) = processes::start_time(pid) else {
+            self.changed |= self.processes.remove(&pid).is_some();
+            return false;
+        };
+        let (mappings, trouble) = match maps::read(pid) {
+            Ok(text) => (maps::executable(&text).take(MAX_MAPPINGS).collect(), None),
+            Err(error) if is_gone(&error) => {
+                self.changed |= self.processes.remove(&pid).is_some();
+                return false;
+            }
+            Err(error) => (Vec::new(), Some(unread(&error))),
+        };
+        let executable = processes::executable(pid);
+        let mut seen = HashSet::new();
+        for mapping in &mappings {
+            if seen.insert(mapping.file) {
+                let class = analysis::class(&mapping.path, executable.as_deref() == Some(&mapping.path));
+                self.meet(pid, mapping, class);
+            }
+        }
+        let executable = executable.map_or_else(|| processes::command(pid), |path| path.display().to_string());
+        let placed = |mapping: &Mapping| {
+            let Mapping { file, start, end, offset, .. } = *mapping;
+            Placed { file, start, end, offset }
+        };
+        let process = Process {
+            start,
+            place,
+            executable,
+            mappings: mappings.iter().map(placed).collect(),
+            trouble,
+            seen: self.round_number,
+        };
+        let before = self.processes.insert(pid, process);
+        // One that only got older has nothing to tell.
+        let process = &self.processes[&pid];
+        self.changed |= before.is_none_or(|before| {
+            before.start != process.start
+                || before.place != process.place
+                || before.executable != process.executable
+                || before.trouble != process.trouble
+                || !before
+                    .mappings
+                    .iter()
+                    .map(|p| (p.file, p.start))
+                    .eq(process.mappings.iter().map(|p| (p.file, p.start)))
+        });
+        true
+    }
+
+    /// Has a file looked into that is not known yet, or that failed or changed.
+    fn meet(&mut self, pid: u32, mapping: &Mapping, class: Class) {
+        let now = Instant::now();
+        let class = match self.files.get_mut(&mapping.file) {
+            Some(known) => {
+                known.class = known.class.min(class);
+                let retry = now.duration_since(known.tried) >= RETRY_AFTER;
+                match known.stage {
+                    Stage::Failed { .. } | Stage::Refused { .. } | Stage::Attached { .. } if retry => {}
+                    _ => return,
+                }
+                known.class
+            }
+            None => class,
+        };
+        let opened = files::open(pid, mapping).and_then(|file| {
+            let stamp = Stamp::of(&file).map_err(|error| format!("it cannot be read: {error}"))?;
+            Ok((file, stamp))
+        });
+        let known = self.files.entry(mapping.file).or_insert_with(|| {
+            self.changed = true;
+            let path = mapping.path.display().to_string();
+            Known { path, class, stamp: None, tried: now, stage: Stage::Failed { finding: None, why: String::new() } }
+        });
+        known.tried = now;
+        let (file, stamp) = match opened {
+            Ok(opened) => opened,
+            Err(why) => {
+                // What is known stays: a mapped file lives on without its name.
+                if let Stage::Failed { finding, why: before } = &mut known.stage
+                    && *before != why
+                {
+                    // Of an object that is most likely none of TLS nobody wants to hear.
+                    *before = why;
+                    *finding = None;
+                    self.changed = true;
+                }
+                return;
+            }
+        };
+        let failed = matches!(known.stage, Stage::Failed { .. });
+        if known.stamp == Some(stamp) && !failed {
+            return;
+        }
+        known.stamp = Some(stamp);
+        let id = mapping.file;
+        if let Some(remembered) = self.remembered.get(&(id, stamp)) {
+            let remembered = remembered.clone();
+            self.conclude(id, &file, remembered);
+            return;
+        }
+        if failed {
+            known.stage = Stage::Looking;
+        }
+        if self.jobs.send(Job { id, class, stamp, file }).is_err() {
+            known.stage = Stage::Failed { finding: None, why: "the thread that decodes files ended".to_owned() };
+        }
+    }
+
+    fn done(&mut self, Done { job, verdict }: Done) {
+        let remembered = remember(verdict);
+        // A file that changes while it is read is not worth it.
+        if remembered.is_ok() {
+            if self.remembered.len() >= MAX_REMEMBERED {
+                let files = &self.files;
+                self.remembered.retain(|(id, _), _| files.contains_key(id));
+            }
+            self.remembered.insert((job.id, job.stamp), remembered.clone());
+        }
+        let expected = self.files.get(&job.id).is_some_and(|known| known.stamp == Some(job.stamp));
+        if expected {
+            self.conclude(job.id, &job.file, remembered);
+        }
+    }
+
+    fn conclude(&mut self, id: FileId, file: &File, what: Remembered) {
+        let Some(known) = self.files.get_mut(&id) else {
+            return;
+        };
+        self.changed = true;
+        let (finding, labels) = match what {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                known.stage = match known.class {
+                    Class::Library => Stage::Refused {
+                        finding: None,
+                        why: "it is called like a TLS library and is none that is known".to_owned(),
+                    },
+                    _ => Stage::Nothing,
+                };
+                return;
+            }
+            Err(why) => {
+                known.stage = Stage::Failed { finding: None, why };
+                return;
+            }
+        };
+        let site = match &finding.site {
+            Ok(site) => site.clone(),
+            Err(why) => {
+                known.stage = Stage::Refused { why: why.clone(), finding: Some(finding) };
+                return;
+            }
+        };
+        if let Stage::Attached { finding: before, .. } = &known.stage
+            && before.site.as_ref().is_ok_and(|before| (before.offset, &before.form) == (site.offset, &site.form))
+        {
+            // Its file was touched, nothing more.
+            return;
+        }
+        // Before the probe: its first secret may need them.
+        lock(&self.published).labels.push(Arc::clone(&labels));
+        known.stage = match self.programs.attach(&site, file) {
+            Ok(link) => Stage::Attached { finding, labels, _link: link },
+            Err(why) => Stage::Failed { finding: Some(finding), why },
+        };
+    }
+
+    fn publish(&mut self) {
+        let mut rows = Vec::new();
+        for (pid, process) in &self.processes {
+            let before = rows.len();
+            let mut seen = HashSet::new();
+            for placed in &process.mappings {
+                // A file may have several executable mappings; the row is that of the one with the probe.
+                if let Some(known) = self.files.get(&placed.file)
+                    && let Some(row) = row(*pid, process, placed, known)
+                {
+                    if seen.insert(placed.file) {
+                        rows.push(row);
+                    } else if row.probe_at.is_some()
+                        && let Some(same) = rows[before..].iter_mut().find(|r| r.library == row.library)
+                    {
+                        *same = row;
+                    }
+                }
+            }
+            if rows.len() == before {
+                let probe = process.trouble.clone().unwrap_or_else(|| "no TLS library found in it yet".to_owned());
+                rows.push(ProcessCoverage { probe, ..blank(*pid, process) });
+            }
+        }
+        rows.sort_by(|a, b| (a.pid, &a.library).cmp(&(b.pid, &b.library)));
+        let attached = || {
+            self.files.values().filter_map(|known| match &known.stage {
+                Stage::Attached { labels, .. } => Some(Arc::clone(labels)),
+                _ => None,
+            })
+        };
+        let mut published = lock(&self.published);
+        published.rows = Arc::new(rows);
+        published.labels = attached().collect();
+        published.links = published.labels.len();
+        drop(published);
+        self.changed = false;
+        self.published_at = Instant::now();
+    }
+}
+
+fn blank(pid: u32, process: &Process) -> ProcessCoverage {
+    ProcessCoverage {
+        pid,
+        executable: process.executable.clone(),
+        target: process.place.target,
+        member: process.place.member,
+        ..ProcessCoverage::default()
+    }
+}
+
+/// None: nothing to tell of this file.
+fn row(pid: u32, process: &Process, placed: &Placed, known: &Known) -> Option<ProcessCoverage> {
+    let mut row = ProcessCoverage { library: Some(known.path.clone()), ..blank(pid, process) };
+    let finding = match &known.stage {
+        Stage::Nothing => return None,
+        Stage::Looking if known.class != Class::Library => return None,
+        Stage::Looking => {
+            row.probe = "it is being looked into".to_owned();
+            None
+        }
+        Stage::Failed { finding: None, .. } if known.class == Class::Other => return None,
+        Stage::Refused { finding, why } | Stage::Failed { finding, why } => {
+            row.probe.clone_from(why);
+            finding.as_ref()
+        }
+        Stage::Attached { finding, .. } => {
+            let site = finding.site.as_ref().ok()?;
+            row.probe.clone_from(&site.how);
+            row.attached = true;
+            row.probe_at = address(placed, site.offset);
+            Some(finding)
+        }
+    };
+    row.version = finding.map(|finding| finding.library.clone());
+    row.build_id = finding.and_then(|finding| finding.build_id.clone());
+    Some(row)
+}
+
+fn address(placed: &Placed, offset: u64) -> Option<u64> {
+    let address = placed.start.checked_add(offset.checked_sub(placed.offset)?)?;
+    (address < placed.end).then_some(address)
+}
+
+fn remember(verdict: Verdict) -> Remembered {
+    verdict.map(|found| found.map(|(finding, labels)| (Arc::new(finding), Arc::new(labels))))
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
+}
+
+fn unread(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            format!("what it has mapped cannot be read: {error}. Give the agent CAP_SYS_PTRACE")
+        }
+        io::ErrorKind::FileTooLarge => "it has too many mappings to be read".to_owned(),
+        _ => format!("what it has mapped cannot be read: {error}"),
+    }
+}
+
+/// A thread that died with the lock has left nothing half done that matters.
+pub fn lock(published: &Mutex<Published>) -> std::sync::MutexGuard<'_, Published> {
+    published.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
