@@ -11,6 +11,7 @@ import { healthPages, opsPages, serve } from './ops.ts';
 import { type Deliver, pump } from './pump.ts';
 import type { Shipper } from './shipper.ts';
 import { createTargets } from './targets.ts';
+import { tlsLines } from './tls-lines.ts';
 
 export interface RunningAgent {
   /** Delivers what is queued for up to `shutdownGraceMs`, then books the rest as dropped. Again: stops waiting. */
@@ -22,6 +23,9 @@ export interface RunningAgent {
 
 // One answer of the processor is awaited while the next batch is on its way.
 const maxInFlight = 2;
+
+// Libraries are found within milliseconds; a person reads about them later.
+const tlsReportMs = 3_000;
 
 /** Rejects with `listen on …` when a port cannot be had; then nothing was attached. */
 export async function startAgent({
@@ -84,6 +88,10 @@ export async function startAgent({
     ...(inCluster && { notice: inCluster.notice }),
   });
   resolved = true;
+  const newTlsLines = tlsLines();
+  const reporting = setInterval(() => {
+    for (const { level, text } of newTlsLines(capture.coverage())) log[level](text);
+  }, tlsReportMs);
 
   const giveUp = new AbortController();
   const done = pump({ capture, deliver, stopped: () => stopping, giveUp: giveUp.signal, maxInFlight });
@@ -91,6 +99,7 @@ export async function startAgent({
   const finish = async () => {
     stopping = true;
     looking.close();
+    clearInterval(reporting);
     // Before it says goodbye to the API server: that may take its time.
     capture.stop();
     const left = inCluster?.close();

@@ -122,6 +122,25 @@ export function createMetrics({
       ),
     ),
   );
+  gauge(
+    'target_tls_connections',
+    'TLS connections of a target: begun, decrypted, and dark by why',
+    [...target, 'state', 'reason'],
+    ({ coverage }) =>
+      coverage.targets.flatMap(({ cgroup, identity: { name }, tls }) => [
+        [{ cgroup, name, state: 'begun', reason: '' }, tls.handshakes],
+        [{ cgroup, name, state: 'decrypted', reason: '' }, tls.decrypted],
+        ...Object.entries(tls.dark).map(
+          ([reason, n]): Sample => [{ cgroup, name, state: 'dark', reason }, n],
+        ),
+      ]),
+  );
+  gauge('target_tls_probed', 'Processes of a target whose TLS library has a probe', target, ({ coverage }) =>
+    coverage.targets.map(({ cgroup, identity, tls }) => [
+      { cgroup, name: identity.name },
+      tls.processes.filter((process) => process.attached).length,
+    ]),
+  );
   gauge('target_last_exchange_seconds', 'Unix time of the last exchange', target, ({ coverage }) =>
     coverage.targets.flatMap(({ cgroup, identity, lastExchangeAtMs }): Sample[] =>
       lastExchangeAtMs === null ? [] : [[{ cgroup, name: identity.name }, lastExchangeAtMs / 1000]],

@@ -86,6 +86,7 @@ export function fakeCapture({
         lastExchangeAtMs: null,
         exchanges: 0,
         connections: {},
+        tls: { handshakes: 0, decrypted: 0, dark: {}, processes: [] },
         notes: [],
       })),
     }),

@@ -1,0 +1,86 @@
+import test from 'ava';
+import type { Coverage, TlsCoverage, TlsProcess } from '../bpf/index.d.ts';
+import { tlsLines } from './tls-lines.ts';
+
+const nginx: TlsProcess = {
+  pid: 7,
+  executable: '/usr/sbin/nginx',
+  library: '/usr/lib/libssl.so.3',
+  version: 'OpenSSL 3.0.19',
+  probe: 'inner keylog function at +0x32e50',
+  attached: true,
+  secrets: 3,
+};
+const java: TlsProcess = {
+  pid: 8,
+  executable: '/usr/bin/java',
+  library: '/usr/lib/jvm/libjvm.so',
+  probe: 'Java is in it, and where Java hands out its secrets is not known',
+  attached: false,
+  secrets: 0,
+};
+
+function coverage(tls: Partial<TlsCoverage>, pod = false): Coverage {
+  const inPod = { namespace: 'shop', pod: 'web-1', container: 'web' };
+  return {
+    targets: [
+      {
+        cgroup: '/a',
+        identity: { name: 'shop', ...(pod && inPod) },
+        selectedAtMs: 1,
+        lastExchangeAtMs: null,
+        exchanges: 0,
+        connections: {},
+        tls: { handshakes: 0, decrypted: 0, dark: {}, processes: [], ...tls },
+        notes: [],
+      },
+    ],
+  };
+}
+
+test('each library of a target is told once, however many processes have it', (t) => {
+  const say = tlsLines();
+  const workers = coverage({ processes: [nginx, { ...nginx, pid: 9 }] });
+  t.deepEqual(say(workers), [
+    {
+      level: 'info',
+      text: 'TLS of shop in /usr/sbin/nginx (/usr/lib/libssl.so.3, OpenSSL 3.0.19) is read by the secrets of its handshakes',
+    },
+  ]);
+  t.deepEqual(say(workers), []);
+});
+
+test('what is not covered is told with its reason, for a person to act on', (t) => {
+  const lines = tlsLines()(coverage({ processes: [java], dark: { 'no secret was logged': 4 } }, true));
+  t.deepEqual(lines, [
+    {
+      level: 'warn',
+      text: 'TLS of shop/web-1 container web in /usr/bin/java (/usr/lib/jvm/libjvm.so) is not covered: Java is in it, and where Java hands out its secrets is not known',
+    },
+    {
+      level: 'warn',
+      text: 'connections of shop/web-1 container web with TLS are not read: no secret was logged. See /coverage for how many',
+    },
+  ]);
+});
+
+test('a process without a TLS library is worth no line, and a count that grows no second one', (t) => {
+  const say = tlsLines();
+  const bare: TlsProcess = {
+    pid: 1,
+    executable: '/bin/sh',
+    probe: 'no TLS library',
+    attached: false,
+    secrets: 0,
+  };
+  t.is(say(coverage({ processes: [bare], dark: { 'its place was lost': 1 } })).length, 1);
+  t.is(say(coverage({ processes: [bare], dark: { 'its place was lost': 2 } })).length, 0);
+});
+
+test('a target that went and came again is told again', (t) => {
+  const say = tlsLines();
+  const here = coverage({ processes: [nginx] });
+  t.is(say(here).length, 1);
+  t.is(say({ targets: [] }).length, 0);
+  t.is(say(here).length, 1);
+});
