@@ -16,16 +16,18 @@ export interface AgentConfigOptions {
   processorPort: number | null;
   healthPort: number;
   metricsPort: number;
+  tlsMode?: string;
 }
 
 export function writeAgentConfig(options: AgentConfigOptions): string {
-  const { directory, cgroup, pid, name, processorPort, healthPort, metricsPort } = options;
+  const { directory, cgroup, pid, name, processorPort, healthPort, metricsPort, tlsMode } = options;
   const file = join(directory, processorPort === null ? 'print.yaml' : 'agent.yaml');
   writeFileSync(
     file,
     stringify({
       targets: [pid === undefined ? { name, cgroup: belowMount(cgroup) } : { name, pid }],
       ...(processorPort !== null && { processor: processorConfig(processorPort) }),
+      ...(tlsMode !== undefined && { tls: { mode: tlsMode } }),
       listen: { health: `127.0.0.1:${healthPort}`, metrics: `127.0.0.1:${metricsPort}` },
     }),
   );

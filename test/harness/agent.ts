@@ -21,6 +21,7 @@ export interface AgentOptions {
   name: string;
   /** null: `--print` to its output instead. */
   processorPort: number | null;
+  tlsMode?: string;
   core?: number;
 }
 

@@ -8,6 +8,7 @@ export interface NginxConf {
   workers: number;
   /** `lines`: one JSON object a request, at once. `marks`: one byte a request, buffered, for load. */
   log: 'lines' | 'marks';
+  tls?: { port: number; certificate: string; key: string };
 }
 
 // One JSON object a line. Bytes above 0x7f are written as they came, so read the file as latin1.
@@ -27,7 +28,7 @@ const LOG_FORMAT = [
   '"msec":$msec',
 ].join(',');
 
-export function nginxConf({ prefix, port, workers, log }: NginxConf): string {
+export function nginxConf({ prefix, port, workers, log, tls }: NginxConf): string {
   const format = log === 'lines' ? 'exchange' : 'mark buffer=64k flush=1s';
   return `
 daemon off;
@@ -56,6 +57,7 @@ http {
   server {
     listen 127.0.0.1:${port} backlog=4096;
     listen [::1]:${port} backlog=4096;
+${tls ? `    listen 127.0.0.1:${tls.port} ssl backlog=4096;\n    ssl_certificate ${tls.certificate};\n    ssl_certificate_key ${tls.key};\n    ssl_protocols TLSv1.2 TLSv1.3;` : ''}
     access_log ${prefix}/access.log ${format};
     root ${prefix}/files;
 

@@ -14,6 +14,8 @@ import { startUpgradeUpstream } from './upgrade-upstream.ts';
 
 export interface Nginx {
   port: number;
+  /** With `tls`. */
+  tlsPort: number | null;
   prefix: string;
   pid: number;
   workerPids(): number[];
@@ -33,6 +35,8 @@ export interface NginxOptions {
   log?: 'lines' | 'marks';
   /** Core for nginx alone. */
   core?: number;
+  /** PEM files for a port with TLS beside the plain one. */
+  tls?: { certificate: string; key: string };
 }
 
 export async function startNginx({
@@ -40,12 +44,15 @@ export async function startNginx({
   workers = 1,
   log = 'lines',
   core,
+  tls,
 }: NginxOptions = {}): Promise<Nginx> {
   const prefix = mkdtempSync(join(tmpdir(), 'podmirror-nginx-'));
   const forget = atExit(() => rmSync(prefix, { recursive: true, force: true }));
   const port = await freePort();
+  const tlsPort = tls ? await freePort() : null;
   writeFiles(prefix);
-  writeFileSync(join(prefix, 'nginx.conf'), nginxConf({ prefix, port, workers, log }));
+  const withTls = tls && tlsPort !== null ? { tls: { ...tls, port: tlsPort } } : {};
+  writeFileSync(join(prefix, 'nginx.conf'), nginxConf({ prefix, port, workers, log, ...withTls }));
   const upgrade = await startUpgradeUpstream(join(prefix, 'upgrade.sock'));
 
   const nginx = ['nginx', '-p', prefix, '-c', join(prefix, 'nginx.conf'), '-e', join(prefix, 'error.log')];
@@ -76,6 +83,7 @@ export async function startNginx({
 
   return {
     port,
+    tlsPort,
     prefix,
     pid: child.pid ?? 0,
     workerPids: () => (workers === 0 ? [child.pid ?? 0] : childrenOf(child.pid ?? 0)),
@@ -95,6 +103,7 @@ function writeFiles(prefix: string): void {
   mkdirSync(files);
   writeFileSync(join(files, 'index.html'), '<title>nginx</title>\n');
   writeFileSync(join(files, '1k.txt'), 'one kibibyte of text.\n'.repeat(50).slice(0, 1024));
+  writeFileSync(join(files, '64k.bin'), Buffer.alloc(64 << 10, 'sixty-four kibibytes\n'));
   writeFileSync(
     join(files, '1m.bin'),
     Buffer.alloc(1 << 20, 'GET / HTTP/1.1\r\nHost: not a request\r\n\r\n'),
