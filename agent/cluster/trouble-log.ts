@@ -1,32 +1,37 @@
-// Several watches lose the API server at the same moment: a person is told once, and once when it is back.
+// What watches say of the API server, with what it means for this node: once when one of them loses it, once when it is back.
 import type { Log } from '../log.ts';
 
 export interface TroubleLog extends Log {
+  /** What stands in the way of each watch that tries again; undefined: of none. */
   trouble(): string | undefined;
 }
 
 const roleRemedy =
   'Let the ServiceAccount list and watch pods, and in its namespace the ConfigMaps podmirror-intent, podmirror-intent-1 … -7';
-const back = /: the API server answers again$/;
+// As `webhook/cluster/watcher.ts` words them. Only what will be tried again is followed by word of its end.
+const begins = /^([^:]+): .*; again in \d+ ms$/s;
+const ends = /^([^:]+): the API server answers again$/;
 
-/** For watchers: their warnings become one, with what it means for this node. */
+/** For watchers, each by the name before its colon: one that fails for long says so once, whatever the others met. */
 export function createTroubleLog(log: Log): TroubleLog {
-  let trouble: string | undefined;
+  const troubles = new Map<string, string>();
   return {
     debug: (message) => log.debug(message),
     info(message) {
-      if (!back.test(message)) return log.info(message);
-      if (trouble !== undefined)
-        log.info('the API server answers again: what is asked for is followed again');
-      trouble = undefined;
+      const watch = ends.exec(message)?.[1];
+      if (watch === undefined) return log.info(message);
+      if (troubles.delete(watch)) log.info(`${message}: what is asked for is followed again`);
     },
     warn(message) {
-      if (trouble !== undefined) return log.debug(message);
-      trouble = message;
+      const watch = begins.exec(message)?.[1];
+      if (watch === undefined) return log.warn(message);
+      const isKnown = troubles.has(watch);
+      troubles.set(watch, message);
+      if (isKnown) return log.debug(message);
       const remedy = / 403 /.test(message) ? `. ${roleRemedy}` : '';
       log.warn(`${message}. What is mirrored stays so, and nothing new is taken until it answers${remedy}`);
     },
     error: (message) => log.error(message),
-    trouble: () => trouble,
+    trouble: () => (troubles.size === 0 ? undefined : [...troubles.values()].join('; ')),
   };
 }
