@@ -18,16 +18,25 @@ export interface ProcessCgroup {
   startTicks: string;
 }
 
-export function cgroupTree({ mount, proc = '/proc' }: { mount: string; proc?: string }): CgroupTree {
+/** `isLeaf`: what lies below such a path is not looked at. */
+export function cgroupTree({
+  mount,
+  proc = '/proc',
+  isLeaf = () => false,
+}: {
+  mount: string;
+  proc?: string;
+  isLeaf?: (path: string) => boolean;
+}): CgroupTree {
   return {
     async list() {
       const inodes = new Map<string, number>();
-      walk(mount, '', inodes);
+      walk({ mount, path: '', isLeaf, inodes });
       return inodes;
     },
     below(path) {
       const inodes = new Map<string, number>();
-      walk(mount, path, inodes);
+      walk({ mount, path, isLeaf, inodes });
       return inodes;
     },
     async processOf(pid) {
@@ -46,16 +55,24 @@ export function cgroupTree({ mount, proc = '/proc' }: { mount: string; proc?: st
   };
 }
 
+interface Walk {
+  mount: string;
+  path: string;
+  isLeaf: (path: string) => boolean;
+  inodes: Map<string, number>;
+}
+
 /** Synchronous: kernfs answers from memory, and a look every two seconds costs a fifth of what promises make of it. */
-function walk(mount: string, path: string, inodes: Map<string, number>): void {
+function walk({ path, ...rest }: Walk): void {
+  const { mount, isLeaf, inodes } = rest;
   const directory = join(mount, path);
   try {
     const { ino, nlink } = statSync(directory);
     inodes.set(path === '' ? '/' : path, ino);
     // kernfs counts subdirectories in the link count: 2 is a leaf, and most cgroups are leaves.
-    if (nlink === 2) return;
+    if (nlink === 2 || isLeaf(path)) return;
     for (const entry of readdirSync(directory, { withFileTypes: true })) {
-      if (entry.isDirectory()) walk(mount, `${path}/${entry.name}`, inodes);
+      if (entry.isDirectory()) walk({ path: `${path}/${entry.name}`, ...rest });
     }
   } catch (error) {
     // Cgroups come and go while the tree is read, and who owns one may close it to all others: what is in there is not the

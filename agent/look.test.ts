@@ -52,3 +52,28 @@ test('without any change it looks again after the interval', async (t) => {
   looking.close();
   t.true(looks >= 3);
 });
+
+test('a cgroup that concerns nobody is no reason to look', async (t) => {
+  const mount = mkdtempSync(join(tmpdir(), 'tree-'));
+  t.teardown(() => rmSync(mount, { recursive: true }));
+  let looks = 0;
+  const look = async () => {
+    looks++;
+    return ['/'];
+  };
+  const noticed: string[] = [];
+  const notice = (path: string) => {
+    noticed.push(path);
+    return path === '/b';
+  };
+  const looking = await lookRepeatedly({ mount, intervalMs: 60_000, look, notice });
+  t.teardown(looking.close);
+  await pause(200);
+  t.is(looks, 2, 'again, for what came before it was watched');
+  mkdirSync(join(mount, 'a'));
+  await pause(200);
+  t.deepEqual([noticed, looks], [['/a'], 2]);
+  mkdirSync(join(mount, 'b'));
+  await pause(200);
+  t.deepEqual([noticed, looks], [['/a', '/b'], 3]);
+});

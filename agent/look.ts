@@ -6,18 +6,18 @@ const burstMs = 30;
 
 /**
  * Looks now, then every `intervalMs`, and soon after cgroups came or went; never twice at a time. `notice` hears of each
- * that came or went at once.
+ * that came or went at once, and answers whether that is worth a look.
  */
 export async function lookRepeatedly({
   mount,
   intervalMs,
   look,
-  notice = () => {},
+  notice = () => true,
 }: {
   mount: string;
   intervalMs: number;
   look: () => Promise<string[]>;
-  notice?: (path: string) => void;
+  notice?: (path: string) => boolean;
 }): Promise<{ close(): void }> {
   let timer: NodeJS.Timeout | undefined;
   let changed = false;
@@ -36,9 +36,7 @@ export async function lookRepeatedly({
   const changes = watchCgroups({
     mount,
     onChange(path) {
-      if (closed) return;
-      notice(path);
-      if (changed) return;
+      if (closed || !notice(path) || changed) return;
       changed = true;
       if (timer === undefined) return;
       clearTimeout(timer);

@@ -7,6 +7,7 @@ import { type CertificateSource, watchCertificates } from '../certs/source.ts';
 import { captureOptions, type RunningAgent, startAgent } from './agent.ts';
 import { cgroupTree } from './cgroups.ts';
 import type { ClusterLink } from './cluster/cluster.ts';
+import { isLeafOfPod } from './cluster/pod-cgroups.ts';
 import { type ClusterConfig, type Config, type ProcessorConfig, parseConfig } from './config.ts';
 import { descriptorStream } from './descriptor.ts';
 import { createLog, type Log } from './log.ts';
@@ -65,7 +66,7 @@ async function main(): Promise<void> {
     config,
     capture,
     mount,
-    tree: cgroupTree({ mount }),
+    tree: cgroupTree({ mount, ...(cluster && { isLeaf: isLeafOfPod }) }),
     log,
     ...sink,
     ...(cluster && { cluster: cluster.link }),

@@ -11,7 +11,7 @@ import { encodeIntent, shardOf } from '../../webhook/intent/document.ts';
 import { fakeCapture } from '../fake/capture.ts';
 import { fakeLog } from '../fake/log.ts';
 import { clusterLink } from './cluster.ts';
-import { cgroupsOf, containerPath, grant, idOf, nodePod, meta as noMeta, uid } from './fake/node.ts';
+import { cgroupsOf, containerPath, grant, idOf, nodePod, meta as noMeta, podPath, uid } from './fake/node.ts';
 
 const meta: Meta = { ...noMeta, labelKeys: [] };
 const teams: Meta = { ...meta, labelKeys: ['team'] };
@@ -29,9 +29,13 @@ async function scene(t: ExecutionContext) {
     ownNamespace: 'podmirror',
     clock: hastyClock(),
   });
+  const looked: string[] = [];
   const tree = {
     list: async () => cgroupsOf({ 1: [1] }),
-    below: () => new Map<string, number>(),
+    below: (at: string) => {
+      looked.push(at);
+      return new Map<string, number>();
+    },
     processOf: async () => undefined,
   };
   const open = () => {
@@ -76,7 +80,7 @@ async function scene(t: ExecutionContext) {
     }
   };
   const isMirrored = () => capture.selected.has(`/none${containerPath(1, 1)}`);
-  return { server, open, capture, log, putPod, putMovingPod, class_, putShards, encoded, isMirrored };
+  return { server, open, capture, log, looked, putPod, putMovingPod, class_, putShards, encoded, isMirrored };
 }
 
 test('nothing is attached before pods and intent were read once, and then nothing is in the way for ever', async (t) => {
@@ -181,4 +185,24 @@ test('a ConfigMap that is deleted ends all mirroring at once, and what is no int
   await until(() => JSON.stringify(cluster.coverage({ targets: [] })).includes('_meta is not of a version'));
   await until(() => log.lines.some((line) => /^warn the intent: .*_meta is not of a version/.test(line)));
   t.pass();
+});
+
+test('cgroups that come in a burst are one decision, and those inside of a container are none', async (t) => {
+  const { open, looked } = await scene(t);
+  const cluster = open();
+  await cluster.resolve();
+  const burst = [
+    podPath(2),
+    containerPath(2, 3),
+    podPath(2),
+    containerPath(2, 3),
+    `${containerPath(1, 1)}/own`,
+  ];
+  t.deepEqual(
+    burst.map((one) => cluster.notice(one)),
+    [true, true, true, true, false],
+  );
+  t.deepEqual(looked, []);
+  await sleep(50);
+  t.deepEqual(looked, [podPath(2), containerPath(2, 3)]);
 });

@@ -11,13 +11,14 @@ import type { Targets } from '../targets.ts';
 import { createEvents } from './events.ts';
 import { startIntentReader } from './intent.ts';
 import { createContainerNames } from './names.ts';
+import { concernsPods } from './pod-cgroups.ts';
 import { createNodePods } from './pods.ts';
 import { createClusterTargets } from './targets.ts';
 import { createTroubleLog } from './trouble-log.ts';
 
 export interface InCluster extends Targets {
-  /** This cgroup came or went. Never throws. */
-  notice(path: string): void;
+  /** This cgroup came or went. False: that concerns no pod. Never throws. */
+  notice(path: string): boolean;
   /** What the addon says of each target, with the rule that asks for it, and what was refused. */
   coverage(addon: Coverage): object;
   /** Sentences about what was not heard yet; once all was heard, none for ever: what is known stays in use. */
@@ -52,13 +53,17 @@ export function clusterLink({
       const watchLog = createTroubleLog(log);
       let closed = false;
       let soon: NodeJS.Immediate | undefined;
-      /** Much comes at once: a list, or what one command changed. */
+      const noticed = new Set<string>();
+      /** Much comes at once: a list, what one command changed, or the cgroups of a pod. */
       const change = () => {
         if (closed) return;
         soon ??= setImmediate(() => {
           soon = undefined;
           settleIntent();
-          targets.update();
+          const paths = [...noticed];
+          noticed.clear();
+          if (paths.length > 0) targets.notice(paths);
+          else targets.update();
         });
       };
 
@@ -138,7 +143,12 @@ export function clusterLink({
       return {
         resolve: targets.resolve,
         status: targets.status,
-        notice: targets.notice,
+        notice(path) {
+          if (!concernsPods(path)) return false;
+          noticed.add(path);
+          change();
+          return true;
+        },
         ageMs,
         unread() {
           everSynced ||= isSynced();

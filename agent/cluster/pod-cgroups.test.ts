@@ -1,6 +1,6 @@
 import test from 'ava';
 import { idOf, uid } from './fake/node.ts';
-import { podCgroupsOf } from './pod-cgroups.ts';
+import { concernsPods, isLeafOfPod, podCgroupsOf } from './pod-cgroups.ts';
 
 const [id, pause, static_] = [idOf(1), idOf(2), 'c0ffee'.padEnd(32, '0')];
 const systemd = uid(1).replaceAll('-', '_');
@@ -80,3 +80,25 @@ test('a cgroup that a container made inside a pod is no pod, whatever its name a
   t.is(pods.get(uid(1))?.path, real);
   t.deepEqual(pods.get(uid(1))?.containers, []);
 });
+
+const own = `/kubepods/pod${uid(1)}`;
+const matters: [what: string, path: string, concerns: boolean, isLeaf: boolean][] = [
+  ['a pod', own, true, false],
+  ['a pod, systemd', slice, true, false],
+  ['a container', `${own}/${id}`, true, true],
+  ['a container, systemd', `${slice}/cri-containerd-${id}.scope`, true, true],
+  ['the monitor of a container', `${slice}/crio-conmon-${id}.scope`, false, true],
+  ['what a container made', `${own}/${id}/init.scope`, false, true],
+  ['what a container made to look like a container', `${own}/${id}/${pause}`, false, true],
+  ['what a container made to look like a pod', `${own}/${id}/pod${uid(2)}`, false, true],
+  ['what a container made to look like a folder of pods', `${own}/${id}/kubepods`, false, true],
+  ['a folder of pods', '/nodes/a/kubepods/burstable', true, false],
+  ['a folder of pods, systemd', '/kubelet.slice/kubelet-kubepods.slice', true, false],
+  ['a service of the node', '/system.slice/cron.service', false, false],
+  ["a container that is no pod's", `/docker/${id}`, false, false],
+];
+for (const [what, path, concerns, isLeaf] of matters) {
+  test(`${what} ${concerns ? 'concerns' : 'does not concern'} pods, and is ${isLeaf ? 'not ' : ''}looked into`, (t) => {
+    t.deepEqual([concernsPods(path), isLeafOfPod(path)], [concerns, isLeaf]);
+  });
+}

@@ -36,8 +36,25 @@ export function podCgroupsOf(cgroups: ReadonlyMap<string, number>): Map<string, 
 }
 
 /** Made by a container that may write its own cgroup, under any name it likes; the kubelet puts no pod into another. */
-const isInPod = (path: string): boolean =>
-  path
-    .split('/')
-    .slice(1, -1)
-    .some((segment) => podUidAt(`/${segment}`) !== undefined);
+const isInPod = (path: string): boolean => depthInPod(path) > 0;
+
+/** How far below the outermost pod's cgroup: 0 is that itself; -1: in none. */
+function depthInPod(path: string): number {
+  const segments = path.split('/').slice(1);
+  const pod = segments.findIndex((segment) => podUidAt(`/${segment}`) !== undefined);
+  return pod === -1 ? -1 : segments.length - 1 - pod;
+}
+
+/** A container, or what a runtime puts beside it. What is made inside is the container's own affair, and as much as it likes. */
+export const isLeafOfPod = (path: string): boolean => depthInPod(path) >= 1;
+
+// As kubelets name them, below a root of their own or none. When one is seen, there may be pods in it.
+const folderOfPods = /(?:kubepods|burstable|besteffort)(?:\.slice)?$/;
+
+/** Whether the coming or going of this cgroup can change what is mirrored: a pod's, a container's, a folder of pods. */
+export function concernsPods(path: string): boolean {
+  const depth = depthInPod(path);
+  return (
+    depth === 0 || (depth === 1 ? containerAt(path) !== undefined : depth < 0 && folderOfPods.test(path))
+  );
+}

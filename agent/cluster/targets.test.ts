@@ -56,8 +56,7 @@ test('the pod has probes before its containers are there, which are named when t
   t.deepEqual(log.lines, [], 'nothing is mirrored yet');
 
   world.inodes = cgroupsOf({ 1: [1, 2] });
-  targets.notice(containerPath(1, 1));
-  targets.notice(containerPath(1, 2));
+  targets.notice([containerPath(1, 1), containerPath(1, 2)]);
   t.deepEqual(sought.at(-1), [idOf(1), idOf(2)]);
   world.names.set(idOf(1), 'web');
   targets.update();
@@ -197,7 +196,7 @@ test('what was noticed while the tree was read is not forgotten', async (t) => {
   const { world, capture, targets } = node();
   const looking = targets.resolve();
   world.inodes = cgroupsOf({ 1: [] });
-  targets.notice(podPath(1));
+  targets.notice([podPath(1)]);
   await looking;
   t.true(capture.selected.has(at(podPath(1))));
 });

@@ -14,8 +14,8 @@ import { workloadOf } from './workload.ts';
 export interface ClusterTargets extends Targets {
   /** Decides again from what is known, without a look at the machine. Never throws. */
   update(): void;
-  /** This cgroup came or went. Never throws. */
-  notice(path: string): void;
+  /** These cgroups came or went: decides again with what is at these places now. Never throws. */
+  notice(paths: readonly string[]): void;
   coverage(): {
     /** By the absolute path of the cgroup, as the addon names it. */
     rules: Map<string, string>;
@@ -203,12 +203,12 @@ export function createClusterTargets({
 
   return {
     update,
-    notice(path) {
-      noticed.push(path);
+    notice(paths) {
+      noticed.push(...paths);
       try {
-        see(withNoticed(inodes, [path]));
+        see(withNoticed(inodes, paths));
       } catch (error) {
-        log.warn(`look at cgroup ${path}: ${(error as Error).message}`);
+        log.warn(`look at cgroups ${paths.join(', ')}: ${(error as Error).message}`);
       }
     },
     async resolve() {
