@@ -72,6 +72,20 @@ test('a container that restarts tells nothing new, a change back does, and an ag
   t.is(again.told[0]?.metadata.name, told[0]?.metadata.name);
 });
 
+test('a rule that only got another number is told once', async (t) => {
+  const { told, clock, events } = scene();
+  for (const number of [2, 3]) events.observe(saying({ because: `filter ${number} (namespace shop)` }));
+  events.observe(saying({ because: 'filter 3 (namespace shop-*)' }));
+  await clock.advance(0);
+  t.deepEqual(
+    told.map(({ message }) => message),
+    [
+      'mirroring container web: filter 2 (namespace shop)',
+      'mirroring container web: filter 3 (namespace shop-*)',
+    ],
+  );
+});
+
 test('many are told slowly, failures are told once, and what was told before is no failure', async (t) => {
   const { told, clock, log, events } = scene(({ metadata }) => {
     throw new ApiError('POST', metadata.namespace === 'known' ? 409 : 403, 'Forbidden', 'no');

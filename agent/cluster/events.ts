@@ -5,6 +5,7 @@ import { isStatus } from '../../webhook/cluster/api-error.ts';
 import type { Clock } from '../../webhook/cluster/clock.ts';
 import { eventOf } from '../../webhook/cluster/event.ts';
 import { seldom, sentenceOf } from '../../webhook/cluster/log.ts';
+import { withoutNumbers } from '../../webhook/intent/filter.ts';
 import type { Log } from '../log.ts';
 import type { Saying } from './saying.ts';
 
@@ -107,10 +108,11 @@ export function createEvents({
         kind
       ];
       const sentence = `${text}${of}: ${because}`;
+      const said = `${text} ${withoutNumbers(because)}`;
       const before = last.get(key);
-      if (before === sentence) return;
+      if (before === said) return;
       if (last.size >= maxRemembered) last.clear();
-      last.set(key, sentence);
+      last.set(key, said);
       if (waiting.length >= maxWaiting) counts.dropped += 1;
       else waiting.push({ saying, text: sentence, changed: before !== undefined });
       if (!sending) void sendAll();

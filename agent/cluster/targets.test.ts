@@ -101,6 +101,40 @@ test('siblings are excluded, and change places when the filter does', async (t) 
   });
 });
 
+test('filters that are renumbered tell nothing anew, and coverage has the new numbers', async (t) => {
+  const { world, log, said, capture, targets } = node();
+  world.inodes = cgroupsOf({ 1: [1, 2] });
+  world.names.set(idOf(1), 'web').set(idOf(2), 'proxy');
+  const filters = (because: string) => intentFor([nodePod(), grant({ containers: ['web'], because })]);
+  world.intent = filters('filter 2 (container web)');
+  await targets.resolve();
+  const [told, selected] = [log.lines.length, new Map(capture.selected)];
+  t.is(told, 2);
+  world.intent = filters('filter 3 (container web)');
+  targets.update();
+  t.is(log.lines.length, told);
+  t.is(said.length, told);
+  t.deepEqual(capture.selected, selected);
+  t.deepEqual(targets.coverage(), {
+    rules: new Map([[at(containerPath(1, 1)), 'filter 3 (container web)']]),
+    refused: [
+      {
+        namespace: 'shop',
+        pod: 'web-1',
+        container: 'proxy',
+        because: 'filter 3 (container web) names web only',
+      },
+    ],
+  });
+
+  world.intent = filters('filter 3 (container web, pod web-*)');
+  targets.update();
+  t.deepEqual(log.lines.slice(told), [
+    'info mirroring shop/web-1 container web: filter 3 (container web, pod web-*)',
+    'info not mirroring shop/web-1 container proxy: filter 3 (container web, pod web-*) names web only',
+  ]);
+});
+
 const ends: [title: string, end: (world: ReturnType<typeof node>['world']) => void, because: string][] = [
   ['the intent goes', (world) => Object.assign(world, { intent: null }), 'nothing asks for it any more'],
   ['the pod goes', (world) => Object.assign(world, { pods: [] }), 'the pod is gone'],

@@ -1,6 +1,7 @@
 // Keeps the addon's targets equal to what the cluster asks of this node now.
 import { join } from 'node:path';
 import type { Capture, CaptureErrorCode, Identity } from '../../bpf/index.d.ts';
+import { saysTheSame } from '../../webhook/intent/filter.ts';
 import type { CgroupTree } from '../cgroups.ts';
 import type { Log } from '../log.ts';
 import type { Targets } from '../targets.ts';
@@ -67,7 +68,6 @@ export function createClusterTargets({
   /** Gives what went wrong. */
   const attach = (path: string, wanted: Wanted): Refusal | undefined => {
     const cgroup = join(mount, path);
-    const before = attached.get(path);
     try {
       if (wanted.kind === 'excluded') capture.exclude(cgroup);
       else capture.select({ cgroup, identity: wanted.identity, perChild: wanted.kind === 'pod' });
@@ -77,12 +77,17 @@ export function createClusterTargets({
       if (code === 'NOT_FOUND') return undefined;
       return { pod: wanted.pod, container: containerOf(wanted), because: message, isProblem: true };
     }
-    attached.set(path, wanted);
-    if (wanted.kind !== 'container') return undefined;
-    const { pod, container, because } = wanted;
-    if (before?.kind !== 'container' || before.because !== because)
-      tell({ kind: 'mirroring', pod, container, because, isProblem: false, isOver: false });
+    keep(path, wanted);
     return undefined;
+  };
+
+  const keep = (path: string, wanted: Wanted) => {
+    const before = attached.get(path);
+    attached.set(path, wanted);
+    if (wanted.kind !== 'container') return;
+    if (before?.kind === 'container' && saysTheSame(before.because, wanted.because)) return;
+    const { pod, container, because } = wanted;
+    tell({ kind: 'mirroring', pod, container, because, isProblem: false, isOver: false });
   };
 
   const tell = (saying: Saying) => {
@@ -103,7 +108,10 @@ export function createClusterTargets({
     const failed = new Map<string, Refusal>();
     for (const [path, target] of wanted) {
       const before = attached.get(path);
-      if (before && isSame(before, target)) continue;
+      if (before && isSame(before, target)) {
+        keep(path, target);
+        continue;
+      }
       // Where a pod's cgroup was refused, its containers are too: probes on them would say nothing new.
       if ('within' in target && !attached.has(target.within)) continue;
       const refusal = attach(path, target);
@@ -160,7 +168,8 @@ export function createClusterTargets({
   const refuse = (found: Refusal[]) => {
     const next = new Map(found.map((refusal) => [keyOf(refusal.pod, refusal.container), refusal]));
     for (const [key, refusal] of next) {
-      if (refusals.get(key)?.because !== refusal.because)
+      const before = refusals.get(key);
+      if (!before || !saysTheSame(before.because, refusal.because))
         tell({ kind: 'refused', ...refusal, isOver: false });
     }
     refusals = next;
@@ -286,12 +295,12 @@ function identityOf(pod: NodePod, container?: string): Identity {
 const containerOf = (target: Wanted): string | undefined =>
   target.kind === 'pod' ? undefined : target.container;
 
-const isSame = (a: Wanted, b: Wanted): boolean => saidOf(a) === saidOf(b);
+/** To the addon, which hears of no rule. */
+const isSame = (a: Wanted, b: Wanted): boolean => asSelected(a) === asSelected(b);
 
-function saidOf(target: Wanted): string {
+function asSelected(target: Wanted): string {
   const { kind, inode } = target;
-  const identity = kind === 'excluded' ? undefined : target.identity;
-  return JSON.stringify([kind, inode, identity, kind === 'container' ? target.because : undefined]);
+  return JSON.stringify([kind, inode, kind === 'excluded' ? undefined : target.identity]);
 }
 
 const keyOf = ({ uid }: NodePod, container: string | undefined): string => `${uid} ${container ?? ''}`;

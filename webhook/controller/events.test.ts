@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { systemClock } from '../cluster/clock.ts';
 import { until } from '../cluster/fake/until.ts';
@@ -93,6 +94,25 @@ test('a change is told, and so is the change back', async (t) => {
   t.deepEqual(
     told().map(({ reason }) => reason),
     ['MirroringEnabled', 'MirroringDisabled', 'MirroringEnabled'],
+  );
+});
+
+test('a filter that only got another number is not told again', async (t) => {
+  const { start, told, putFilters } = await scene(t, (world) => {
+    world.putNamespace('shop');
+    world.putFilters('filters: [{namespace: other}, {namespace: shop}]');
+    web(world);
+  });
+  const { events } = start();
+  await until(() => events.counts.sent === 1);
+  putFilters('filters: [{namespace: shop}]');
+  putFilters('filters: [{namespace: shop-1}, {namespace: shop-2}, {namespace: shop}]');
+  await sleep(200);
+  putFilters('filters: [{namespace: sho?}]');
+  await until(() => events.counts.sent === 2);
+  t.deepEqual(
+    told().map(({ message }) => message),
+    ['mirroring enabled: filter 2 (namespace shop)', 'mirroring enabled: filter 1 (namespace sho?)'],
   );
 });
 

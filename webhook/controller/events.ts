@@ -9,6 +9,7 @@ import { eventOf } from '../cluster/event.ts';
 import { FILTERS_NAME } from '../cluster/filters.ts';
 import { type Log, seldom, sentenceOf } from '../cluster/log.ts';
 import type { KnownPod, Owner } from '../cluster/view.ts';
+import { saysTheSame } from '../intent/filter.ts';
 import type { Verdict } from '../intent/model.ts';
 import type { Desired } from './desired.ts';
 import { createOwners, workloadKeyOf } from './owner.ts';
@@ -161,7 +162,8 @@ export function createEvents({
     const wasEnabled = before?.some(({ reason }) => reason === 'MirroringEnabled');
     const news = now.filter(
       ({ reason, text }) =>
-        !before?.some((saying) => saying.text === text) && (reason !== 'MirroringDisabled' || wasEnabled),
+        !before?.some((saying) => saysTheSame(saying.text, text)) &&
+        (reason !== 'MirroringDisabled' || wasEnabled),
     );
     // Of workloads that nobody asked about, there is nothing to keep.
     if (!before && news.length === 0) return true;

@@ -32,6 +32,19 @@ export function describeFilter(filter: Filter): string {
   return `filter ${filter.number} (${cut})`;
 }
 
+// As it begins: alone, behind what is said of it, or as one of several that are joined.
+const filterNumber = /(^|[;:,] )filter \d+ \(/g;
+
+/**
+ * Whether two sentences of filters are the same rules in the same words. A filter's number is its place in the list: when
+ * one before it goes, it is another, and nothing has changed for anybody.
+ */
+export const saysTheSame = (a: string, b: string): boolean =>
+  a === b || withoutNumbers(a) === withoutNumbers(b);
+
+/** "filter (namespace shop-*, pod label team=backend,ops)". */
+export const withoutNumbers = (sentence: string): string => sentence.replace(filterNumber, '$1filter (');
+
 function one(word: string, pattern: Pattern | undefined): string[] {
   return pattern ? [`${word} ${plain(pattern.source)}`] : [];
 }
