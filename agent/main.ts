@@ -29,6 +29,9 @@ PODMIRROR_ADDON names another build of the capture addon (a module that exports 
 Ends with 0, 64 (command line), 69 (this machine lacks something), 74 (stdout), 78 (configuration).
 `;
 
+// Packets that nobody answers are sent again after 1 s and 3 s; an address that leads nowhere must not hold a batch for as
+// long as an answer may take.
+const connectTimeoutMs = 5000;
 const requestTimeoutMs = 30_000;
 const maxSockets = 2;
 
@@ -189,7 +192,8 @@ function shipTo(
   certificates: CertificateSource,
   log: Log,
 ): { deliver: Deliver; shipper: Shipper } {
-  const poster = createPoster({ processor, certificates, timeoutMs: requestTimeoutMs, maxSockets });
+  const timeouts = { connectTimeoutMs, timeoutMs: requestTimeoutMs };
+  const poster = createPoster({ processor, certificates, ...timeouts, maxSockets });
   const shipper = createShipper({ url: processor.url, poster, log });
   return { deliver: shipper.deliver, shipper };
 }

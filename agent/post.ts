@@ -11,7 +11,10 @@ export interface Answer {
 }
 
 export interface Poster {
-  /** Rejects with the error of the socket, or with `signal.reason`; `ETIMEDOUT` after `timeoutMs`. */
+  /**
+   * Rejects with the error of the socket, or with `signal.reason`; `ETIMEDOUT` when no connection came about within
+   * `connectTimeoutMs` (name and TCP; a busy processor may take its time for TLS), or no answer within `timeoutMs`.
+   */
   post(bytes: Buffer, signal: AbortSignal): Promise<Answer>;
   close(): void;
 }
@@ -23,11 +26,13 @@ const maxAnswerBytes = 512;
 export function createPoster({
   processor,
   certificates,
+  connectTimeoutMs,
   timeoutMs,
   maxSockets,
 }: {
   processor: Pick<ProcessorConfig, 'url' | 'serverName'>;
   certificates: Pick<CertificateSource, 'current'>;
+  connectTimeoutMs: number;
   timeoutMs: number;
   maxSockets: number;
 }): Poster {
@@ -47,7 +52,7 @@ export function createPoster({
   };
 
   return {
-    post: (bytes, signal) => send({ url, agent: currentAgent(), bytes, signal, timeoutMs }),
+    post: (bytes, signal) => send({ url, agent: currentAgent(), bytes, signal, connectTimeoutMs, timeoutMs }),
     close: () => agent.destroy(),
   };
 }
@@ -72,6 +77,7 @@ interface Sending {
   agent: Agent;
   bytes: Buffer;
   signal: AbortSignal;
+  connectTimeoutMs: number;
   timeoutMs: number;
 }
 
@@ -87,7 +93,7 @@ async function send(sending: Sending): Promise<Answer> {
   }
 }
 
-function sendOnce({ url, agent, bytes, signal, timeoutMs }: Sending): Promise<Answer> {
+function sendOnce({ url, agent, bytes, signal, connectTimeoutMs, timeoutMs }: Sending): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   const call = request(url, {
     method: 'POST',
@@ -95,7 +101,16 @@ function sendOnce({ url, agent, bytes, signal, timeoutMs }: Sending): Promise<An
     headers: { 'content-type': 'application/x-protobuf', 'content-length': bytes.length },
   });
   const onAbort = () => call.destroy(signal.reason);
-  const timer = setTimeout(() => call.destroy(timeoutError(timeoutMs)), timeoutMs);
+  const timer = setTimeout(() => call.destroy(timeoutError('answer', timeoutMs)), timeoutMs);
+  let connecting: NodeJS.Timeout | undefined;
+  call.on('socket', (socket) => {
+    if (!socket.connecting) return;
+    connecting = setTimeout(
+      () => call.destroy(timeoutError('connection', connectTimeoutMs)),
+      connectTimeoutMs,
+    );
+    socket.once('connect', () => clearTimeout(connecting));
+  });
   signal.addEventListener('abort', onAbort, { once: true });
 
   call.on('error', (error: NodeJS.ErrnoException) => {
@@ -122,10 +137,11 @@ function sendOnce({ url, agent, bytes, signal, timeoutMs }: Sending): Promise<An
 
   return promise.finally(() => {
     clearTimeout(timer);
+    clearTimeout(connecting);
     signal.removeEventListener('abort', onAbort);
   });
 }
 
-function timeoutError(timeoutMs: number): Error {
-  return Object.assign(new Error(`no answer within ${timeoutMs} ms`), { code: 'ETIMEDOUT' });
+function timeoutError(what: 'connection' | 'answer', timeoutMs: number): Error {
+  return Object.assign(new Error(`no ${what} within ${timeoutMs} ms`), { code: 'ETIMEDOUT' });
 }
