@@ -17,6 +17,7 @@ test('a short file is enough, and the rest has defaults', (t) => {
   t.deepEqual(parseConfig('targets:\n  - unit: nginx.service\n', 'podmirror.yaml'), {
     targets: [{ unit: 'nginx.service' }],
     limits: {},
+    tls: { mode: 'auto' },
     listen: { health: '127.0.0.1:11226', metrics: '127.0.0.1:9090' },
     log: { level: 'info', style: 'text' },
     resolveIntervalMs: 2000,
@@ -72,6 +73,17 @@ const mistakes: { title: string; yaml: string; message: string }[] = [
     title: 'a key that resembles none',
     yaml: `${unit}log:\n  colour: red\n`,
     message: 'podmirror.yaml:4: log.colour: no such key. Write one of level, style.',
+  },
+  {
+    title: 'a TLS mode that does not exist',
+    yaml: `${unit}tls:\n  mode: on\n`,
+    message:
+      'podmirror.yaml:4: tls.mode: "on" is none of auto, secrets, calls, off. Write auto, secrets, calls or off.',
+  },
+  {
+    title: 'a TLS mode where its block is to be',
+    yaml: `${unit}tls: off\n`,
+    message: 'podmirror.yaml:3: tls: "off" is not a block of keys. Write mode: auto, or leave it out.',
   },
   {
     title: 'no targets',
@@ -201,6 +213,7 @@ test('all mistakes are told at once, in the order of the file', (t) => {
 test('every key of the schema has a remedy, since each is offered by name', (t) => {
   const every = `node: [1]\ntargets:\n  - {name: [1], cgroup: [1], unit: [1], pid: [1], containerd: [1]}
 processor: {url: [1], ca: [1], cert: [1], key: [1], serverName: [1]}
+tls: {mode: [1]}
 limits: {ringBytes: [1], maxFlows: [1], maxFlowBytes: [1], maxQueueBytes: [1], maxBatchBytes: [1], maxBodyBytes: [1], responseHeaders: [[1]]}
 cluster: {node: [1], namespace: [1], events: [1]}
 listen: {health: [1], metrics: [1]}\nlog: {level: [1], style: [1]}\nresolveIntervalMs: [1]\nshutdownGraceMs: [1]\n`;

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { ConfigError, mistakesOf } from './mistakes.ts';
 import { patternMistake } from './pattern.ts';
 import { parseSource } from './source.ts';
+import { tlsModes } from './tls-mode.ts';
 
 const kinds = ['cgroup', 'unit', 'pid', 'containerd'] as const;
 
@@ -83,6 +84,7 @@ const schema = z
     cluster: cluster.optional(),
     processor: processor.optional(),
     limits: limits.prefault({}),
+    tls: z.strictObject({ mode: z.enum(tlsModes).default('auto') }).prefault({}),
     listen: z
       .strictObject({
         health: address.default('127.0.0.1:11226'),

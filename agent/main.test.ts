@@ -189,6 +189,12 @@ const refusals: {
     message: /\(BAD_OPTION\): limits in the configuration/,
   },
   {
+    title: 'a TLS mode that does not exist',
+    args: ['--config', 'x', '--tls', 'on'],
+    code: 64,
+    message: /^podmirror: --tls: "on" is none of them\. Write auto, secrets, calls or off\n$/,
+  },
+  {
     title: 'an addon that was not built',
     yaml: shippingTo('https://a'),
     env: { PODMIRROR_ADDON: '/none.node' },
@@ -219,6 +225,19 @@ test('a port in use ends the agent with 78 and says which', async (t) => {
     /^podmirror: listen on 127\.0\.0\.1:\d+: the port is in use.*Write another listen\.metrics\n$/,
   );
 });
+
+for (const [args, mode] of [
+  [[], 'secrets'],
+  [['--tls', 'off'], 'off'],
+  [['--tls=calls'], 'calls'],
+] as const) {
+  test(`the addon is told tls.mode of the configuration, or --tls: secrets, ${args.join(' ')}`, async (t) => {
+    const file = configFile(t, `${targets}\n${anyPort}\ntls: {mode: secrets}\n`);
+    const { output, ended } = run(t, ['--print', '--config', file, ...args], { FAKE_ERROR: 'NO_BTF' });
+    t.is(await ended, 69);
+    t.regex(output.stderr, new RegExp(`"tlsMode":"${mode}"`));
+  });
+}
 
 test('--check reads the configuration and its certificates without the addon', async (t) => {
   const file = configFile(t, shippingTo('https://a'));

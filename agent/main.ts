@@ -15,12 +15,14 @@ import { createPoster } from './post.ts';
 import type { Deliver } from './pump.ts';
 import { exitCodes, Refusal, refusalOf } from './refusal.ts';
 import { createShipper, type Shipper } from './shipper.ts';
+import { isTlsMode, type TlsMode } from './tls-mode.ts';
 
 const usage = `usage: node agent/main.ts --config <podmirror.yaml> [--print | --check]
 
   --config <file>  what to mirror and where to send it
   --print          exchanges as JSON lines on stdout instead of a processor
   --check          read the configuration and its certificates, say what is wrong, and end
+  --tls <mode>     auto, secrets, calls or off, whatever tls.mode of the configuration says
   --version        print the version
   --help           print this
 
@@ -40,8 +42,10 @@ async function main(): Promise<void> {
   if (flags.help) return void process.stdout.write(usage);
   if (flags.version) return void process.stdout.write(`${version()}\n`);
   if (flags.config === undefined) throw new Refusal(`--config is missing\n\n${usage}`, exitCodes.usage);
+  const tlsMode = flags.tls === undefined ? undefined : tlsModeOf(flags.tls);
 
   const config = readConfig(flags.config);
+  if (tlsMode) config.tls.mode = tlsMode;
   const log = createLog(config.log);
   const { processor } = config;
   if (!flags.print && !flags.check && !processor) {
@@ -91,6 +95,7 @@ function readFlags() {
         config: { type: 'string', short: 'c' },
         print: { type: 'boolean', default: false },
         check: { type: 'boolean', default: false },
+        tls: { type: 'string' },
         version: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
       },
@@ -99,6 +104,12 @@ function readFlags() {
   } catch (cause) {
     throw new Refusal(`${(cause as Error).message}\n\n${usage}`, exitCodes.usage, { cause });
   }
+}
+
+function tlsModeOf(text: string): TlsMode {
+  if (isTlsMode(text)) return text;
+  const shown = JSON.stringify(text.slice(0, 60));
+  throw new Refusal(`--tls: ${shown} is none of them. Write auto, secrets, calls or off`, exitCodes.usage);
 }
 
 function readConfig(file: string): Config {

@@ -59,6 +59,8 @@ export const remedies: Record<string, string> = {
   'limits.maxBodyBytes': 'Write a number of bytes, such as 65536; 0 keeps no bodies',
   'limits.responseHeaders': 'Write a list of header names, such as [content-type, server]',
   'limits.responseHeaders[]': 'Write the name of a header, such as server',
+  tls: 'Write mode: auto, or leave it out',
+  'tls.mode': 'Write auto, secrets, calls or off',
   listen: 'Write health: and metrics:, or leave it out',
   'listen.health': 'Write host:port, such as 127.0.0.1:11226',
   'listen.metrics': 'Write host:port, such as 127.0.0.1:9090',
