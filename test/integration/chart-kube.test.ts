@@ -41,10 +41,12 @@ const namespaces = ['podmirror', 'podmirror-agent'].map((name) => ({
 
 const renderings: [string, () => Promise<string>][] = [
   ['manifests/base', () => kubectl(['kustomize', BASE])],
-  ...['self-signed', 'persistent', 'two-namespaces'].map((name): [string, () => Promise<string>] => [
-    `overlays/${name}`,
-    () => kubectl(['kustomize', join(BASE, '..', 'overlays', name)]),
-  ]),
+  ...['self-signed', 'existing-secrets', 'persistent', 'two-namespaces'].map(
+    (name): [string, () => Promise<string>] => [
+      `overlays/${name}`,
+      () => kubectl(['kustomize', join(BASE, '..', 'overlays', name)]),
+    ],
+  ),
   ['the chart', () => renderChart()],
   ['the chart with values for the vendor’s', () => renderChart(['--values', valuesFile('vendor')])],
   ['the chart with every option', () => renderChart(['--values', valuesFile('all')])],
@@ -122,6 +124,61 @@ test.serial(
   },
 );
 
+// Values that are accepted, so that a file for the vendor's chart fits, and do nothing.
+const meaningless: [path: string, value: unknown, alsoNamed?: RegExp][] = [
+  ['config.api', { token: 'x' }],
+  ['config.mutualTLS', false],
+  ['config.aggregation', { wstoreMemory: 2 }],
+  ['config.wcli', { logLevel: 'warn' }],
+  ['config.supervisord', { a: 1 }],
+  ['config.agent.mirror.tls', { enabled: true }],
+  ['config.agent.loadBalancerRealIPHeader', 'X-Client-IP'],
+  ['config.connector.http_inspector', { workers: 'auto' }],
+  ['config.connector.per_connection_limits', { max_duration: '1m' }],
+  ['config.connector.log.access_log', { enabled: true }],
+  ['config.connector.log.log_file', '/var/log/x'],
+  [
+    'config.connector.route_config',
+    { wallarm_mode: 'block', routes: [{ wallarm_partner_client_uuid: 'x' }] },
+    /wallarm_partner_client_uuid in config\.connector\.route_config/,
+  ],
+  ['agent.metrics.type', 'VictoriaMetrics'],
+  ['nameOverride', 'x'],
+];
+
+test.serial('the notes name every value that is accepted and does nothing, and no other', async (t) => {
+  const notes = async (args: string[]) => {
+    const { code, stdout, stderr } = await releaseIn(kube).upgrade([
+      '--dry-run=client',
+      '--reset-values',
+      ...args,
+    ]);
+    t.is(code, 0, stderr);
+    return stdout
+      .slice(stdout.indexOf('NOTES:'))
+      .split('\n')
+      .filter((line) => line.startsWith('  - '));
+  };
+  const usual = await notes([]);
+  const set = meaningless.map(([path, value]) => `--set-json=${path}=${JSON.stringify(value)}`);
+  const more = (await notes(set)).filter((line) => !usual.includes(line));
+  for (const [path, , alsoNamed] of meaningless) {
+    t.true(
+      more.some((line) => line.includes(path)),
+      path,
+    );
+    if (alsoNamed)
+      t.true(
+        more.some((line) => alsoNamed.test(line)),
+        String(alsoNamed),
+      );
+    t.false(
+      usual.some((line) => line.includes(path)),
+      path,
+    );
+  }
+});
+
 test.serial('webhook and processor run at Pod Security level restricted, the agent does not', async (t) => {
   await label('restricted');
   t.is(await refusedAtRestricted('deployment/podmirror-webhook'), undefined);
@@ -129,7 +186,7 @@ test.serial('webhook and processor run at Pod Security level restricted, the age
   t.regex(String(await refusedAtRestricted('daemonset/podmirror-agent')), /hostPID=true/);
   t.regex(
     (await releaseIn(kube).upgrade()).stdout,
-    /The agent cannot run at Pod Security level restricted\. Label this namespace/,
+    /The agent cannot run at Pod Security level restricted, .* Run kubectl label namespace podmirror --overwrite pod-security\.kubernetes\.io\/enforce=privileged/,
   );
   await label('privileged');
 });

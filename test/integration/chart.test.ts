@@ -53,6 +53,16 @@ const ownIssuer = 'certificates.certManager.issuerRef';
 const overlays: [string, string[]][] = [
   ['base', []],
   ['overlays/self-signed', ['--set=certificates.mode=selfSigned']],
+  [
+    'overlays/existing-secrets',
+    [
+      '--set=certificates.mode=existingSecret',
+      ...['webhook', 'processor', 'agent'].map(
+        (unit) => `--set=certificates.existingSecret.${unit}=podmirror-${unit}-tls`,
+      ),
+      `--set-file=certificates.existingSecret.webhookCA=${join(BASE, '../overlays/existing-secrets/webhook-ca.crt')}`,
+    ],
+  ],
   ['overlays/persistent', ['--set=processing.persistence.enabled=true']],
   ['overlays/monitoring', [podMonitors]],
   [
@@ -98,6 +108,45 @@ test('the webhook reads the filters that the chart writes', async (t) => {
   t.is(read.filters?.items.length, 2);
 });
 
+interface DaemonSet {
+  spec: {
+    template: { spec: { containers: [{ args: string[]; securityContext: { capabilities?: object } }] } };
+  };
+}
+
+const capabilities = ['BPF', 'NET_ADMIN', 'PERFMON'];
+const tlsModes: [string, string[], string, string[] | undefined][] = [
+  ['by default', [], 'auto', [...capabilities, 'SYS_PTRACE']],
+  ['calls', ['--set=config.agent.tls.mode=calls'], 'calls', [...capabilities, 'SYS_PTRACE']],
+  ['off, which YAML reads as false', ['--set-json=config.agent.tls.mode=false'], 'off', capabilities],
+  [
+    'secrets, with capabilities of another taste',
+    ['--set=config.agent.tls.mode=secrets,agent.securityContext.capabilities.add={SYS_ADMIN,SYS_PTRACE}'],
+    'secrets',
+    ['SYS_ADMIN', 'SYS_PTRACE'],
+  ],
+  [
+    'auto, with capabilities that do not matter',
+    ['--set=agent.securityContext.privileged=true,agent.securityContext.capabilities=null'],
+    'auto',
+    undefined,
+  ],
+];
+for (const [title, args, mode, expected] of tlsModes) {
+  test(`TLS ${title}: the agent is told, and holds SYS_PTRACE only where it needs it`, async (t) => {
+    const { 'DaemonSet podmirror/podmirror-agent': object } = objectsOf(await renderChart(args));
+    const [agent] = (object as unknown as DaemonSet).spec.template.spec.containers;
+    t.deepEqual(agent.args, ['--config=/etc/podmirror/podmirror.yaml', `--tls=${mode}`]);
+    t.deepEqual(agent.securityContext.capabilities, expected && { add: expected, drop: ['ALL'] });
+  });
+}
+
+test('a key that means nothing leaves the filters that somebody edited alone', async (t) => {
+  const hashOf = async (args: string[]) =>
+    /filters-of-values: .*/.exec(await renderChart(['--show-only=templates/filters.yaml', ...args]))?.[0];
+  t.is(await hashOf(['--set=config.agent.mirror.tls.mode=x']), await hashOf([]));
+});
+
 test('every value is told of in values.yaml, and the schema knows no other', (t) => {
   const values = parseDocument(readFileSync(join(CHART, 'values.yaml'), 'utf8')).contents as YAMLMap;
   const schema = JSON.parse(readFileSync(join(CHART, 'values.schema.json'), 'utf8')) as Schema;
@@ -120,11 +169,18 @@ function differences(values: YAMLMap, { properties = {} }: Schema, path = ''): s
     ...[...written].flatMap(([key, { key: node, value }]) => {
       const told = (node as Scalar).commentBefore ?? (values.items[0]?.key === node && values.commentBefore);
       const inner = properties[key];
-      const here = told ? [] : [`${path}${key}: no comment`];
+      const here = mistakesIn(told || '').map((mistake) => `${path}${key}: ${mistake}`);
       if (!inner?.properties || silent.has(key) || !isMap(value)) return here;
       return [...here, ...differences(value, inner, `${path}${key}.`)];
     }),
   ];
+}
+
+function mistakesIn(comment: string): string[] {
+  if (comment === '') return ['no comment'];
+  return /Default: [^.]*\.?$/.test(comment.replaceAll('\n', ' '))
+    ? ['it does not say when to change it']
+    : [];
 }
 
 const refused: [string, string[], RegExp][] = [
@@ -140,6 +196,32 @@ const refused: [string, string[], RegExp][] = [
   ['a mode that does not exist', ['--set', 'certificates.mode=cert-manager'], /at '\/certificates\/mode'/],
   ['a path where no metrics are', ['--set', 'agent.metrics.path=/m'], /at '\/agent\/metrics\/path'/],
   ['a short token', ['--set', 'processing.api.token=short'], /at '\/processing\/api\/token'/],
+  ['one name for all images', ['--set', 'image.name=x'], /at '\/image': .*'name' not allowed/],
+  [
+    'a TLS mode that does not exist',
+    ['--set', 'config.agent.tls.mode=on'],
+    /at '\/config\/agent\/tls\/mode'/,
+  ],
+  [
+    'a TLS mode beside the one that decides about a capability',
+    ['--set', 'agent.config.tls.mode=calls'],
+    /agent\.config\.tls: .*\. Write config\.agent\.tls\.mode/,
+  ],
+  [
+    'autoscaling by nothing',
+    ['--set', 'processing.autoscaling.enabled=true,processing.autoscaling.targetCPUUtilizationPercentage=0'],
+    /processing\.autoscaling: nothing says when to scale\. Write/,
+  ],
+  [
+    'autoscaling from more to less',
+    ['--set', 'processing.autoscaling.enabled=true,processing.autoscaling.minReplicas=4'],
+    /processing\.autoscaling: minReplicas 4 is more than maxReplicas 3\. Write/,
+  ],
+  [
+    'a disruption budget of nothing',
+    ['--set', 'processing.podDisruptionBudget.maxUnavailable=null'],
+    /processing\.podDisruptionBudget: nothing says how many may go\. Write/,
+  ],
   ['a port out of range', ['--set', 'processing.metrics.port=0'], /at '\/processing\/metrics\/port'/],
   [
     'several replicas on one volume',

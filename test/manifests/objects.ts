@@ -33,9 +33,12 @@ function withoutHelm(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   const entries = Object.entries(value)
     .filter(([key]) => !ofHelm.has(key))
-    .map(([key, inner]) => [key, withoutHelm(inner)] as const);
+    .map(([key, inner]) => [key, key === 'caBundle' ? unbroken(inner) : withoutHelm(inner)] as const);
   return Object.fromEntries(entries.filter(([, inner]) => !isEmpty(inner)));
 }
+
+/** kustomize breaks long base64 into lines, which says the same. */
+const unbroken = (base64: unknown): string => String(base64).replaceAll(/\s/g, '');
 
 const isEmpty = (value: unknown): boolean =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length === 0;
