@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runTool } from '../harness/run-tool.ts';
+import type { AuditedRequest } from '../kube/audit.ts';
 import { type Kube, startKube } from '../kube/kube.ts';
 import { createKubectl, type Kubectl } from '../kube/kubectl.ts';
 import { helmProgram } from '../kube/programs.ts';
@@ -35,6 +36,8 @@ export interface Cluster {
   podLog(namespace: string, pod: string, container?: string): Promise<string>;
   /** What a server has written: `kubelet`, `containerd`, `kube-proxy`, `kube-apiserver`, `kube-scheduler`, … */
   serverLog(name: string): string;
+  /** What podmirror's accounts have asked of the API server. */
+  audit(): AuditedRequest[];
   /** Ends the API server as a crash would; `startApiServer` brings it back with the same address and data. */
   killApiServer(): Promise<void>;
   stopApiServer(): Promise<void>;
@@ -125,6 +128,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     podLog: (namespace, pod, container) =>
       kubectl(['logs', '-n', namespace, pod, ...(container ? ['-c', container] : [])]),
     serverLog: (name) => readFileSync(join(instance.directory, `${name}.log`), 'utf8'),
+    audit: kube.audit,
     killApiServer: kube.killApiServer,
     stopApiServer: kube.stopApiServer,
     startApiServer: kube.startApiServer,

@@ -5,6 +5,7 @@ import { buildBpfPrograms } from '../harness/bpf-programs.ts';
 import { whyNoCgroups } from '../harness/cgroup.ts';
 import { rootTest } from '../harness/root-test.ts';
 import { until } from '../harness/until.ts';
+import { accountUser, grantsOf, refusedIn, usedIn } from '../kube/grants.ts';
 import { heldBy } from './held-bpf.ts';
 import { applyBase, importImages, installChart, NAMESPACE, type Podmirror } from './install.ts';
 import { filesOfNode, objectsOfPodmirror, podsOfNode } from './remains.ts';
@@ -46,6 +47,7 @@ for (const [way, install] of Object.entries(ways)) {
     t.teardown(bpf.remove);
     const podmirror = await install();
     await attackIsOnRecord(t, podmirror, `/${way.replaceAll(/\W+/g, '-')}`);
+    await agentHasItsRightsOnly(t);
     const held = heldBy(podmirror.agent.pid());
     t.true(held.programs.length > 0 && held.maps.length > 0, JSON.stringify(held));
 
@@ -82,6 +84,22 @@ async function attackIsOnRecord(t: ExecutionContext, { record, agent }: Podmirro
     status: 200,
     hits: 1,
   });
+}
+
+/** Nothing it asked for was refused, and its roles grant nothing that it does not use. */
+async function agentHasItsRightsOnly(t: ExecutionContext) {
+  const account = 'podmirror-agent';
+  const asked = () => cluster.audit().filter(({ user }) => user === accountUser(account));
+  // The Event that tells what is mirrored comes a moment after.
+  t.truthy(await until(() => usedIn(asked()).has('create events')));
+  t.deepEqual(refusedIn(asked()), []);
+  // There are further ones when one ConfigMap cannot hold the intent; they are read as the first is.
+  const isFurtherShard = (grant: string) => / configmaps podmirror-intent-\d$/.test(grant);
+  const granted = (await grantsOf(cluster.kubectl, account)).filter((grant) => !isFurtherShard(grant));
+  t.deepEqual(
+    granted.filter((grant) => !usedIn(asked()).has(grant)),
+    [],
+  );
 }
 
 const stateOfCluster = async () => ({

@@ -4,10 +4,10 @@ import test from 'ava';
 import { startProxy } from '../harness/proxy.ts';
 import { until } from '../harness/until.ts';
 import { readIntent, readShards } from '../kube/agent-view.ts';
-import type { AuditedRequest } from '../kube/audit.ts';
 import { freshDesired, untilConverged } from '../kube/convergence.ts';
 import { deployPodmirror, type Podmirror } from '../kube/deploy.ts';
 import { explainNamespace } from '../kube/explained.ts';
+import { accountUser, grantsOf, refusedIn, usedIn } from '../kube/grants.ts';
 import { type Kube, startKube } from '../kube/kube.ts';
 import { writeKubeconfig } from '../kube/kubeconfig.ts';
 import { podManifest, podSpec, TEST_LABEL } from '../kube/pods.ts';
@@ -424,26 +424,10 @@ test.serial('nothing is left in the intent that no pod needs', async (t) => {
 test.serial(
   'our ServiceAccount was refused nothing, and was granted nothing that it did not use',
   async (t) => {
-    const requests = kube
-      .audit()
-      .filter(({ user }) => user === 'system:serviceaccount:podmirror:podmirror-webhook');
-    // Who creates has no name yet when it is refused.
-    const nameOf = ({ verb, resource, name }: AuditedRequest) =>
-      verb === 'create' ? `${verb} ${resource}` : `${verb} ${resource} ${name}`;
-    const isRefused = ({ status }: AuditedRequest) => status === 401 || status === 403;
-    // An API server that has just begun does not know its roles yet: what is asked again then is answered.
-    const answered = new Set(requests.filter((request) => !isRefused(request)).map(nameOf));
-    t.deepEqual(
-      requests
-        .filter(isRefused)
-        .map(nameOf)
-        .filter((name) => !answered.has(name)),
-      [],
-    );
-    const used = new Set(
-      requests.flatMap((request) => [`${request.verb} ${request.resource}`, nameOf(request)]),
-    );
-    const granted = await grants(kube);
+    const requests = kube.audit().filter(({ user }) => user === accountUser('podmirror-webhook'));
+    t.deepEqual(refusedIn(requests), []);
+    const used = usedIn(requests);
+    const granted = await grantsOf(kube.kubectl, 'podmirror-webhook');
     t.true(granted.length > 20);
     t.deepEqual(
       granted.filter((grant) => !used.has(grant)),
@@ -451,27 +435,3 @@ test.serial(
     );
   },
 );
-
-interface RoleObject {
-  rules: { verbs: string[]; apiGroups: string[]; resources: string[]; resourceNames?: string[] }[];
-}
-
-/** "patch configmaps podmirror-intent" for each verb, resource and name of the roles that manifests/base binds. */
-async function grants(kube: Kube): Promise<string[]> {
-  const read = async (args: string[]) =>
-    (JSON.parse(await kube.kubectl([...args, '-o', 'json'])) as RoleObject).rules;
-  const rules = [
-    ...(await read(['get', 'role', 'podmirror-webhook', '-n', 'podmirror'])),
-    ...(await read(['get', 'clusterrole', 'podmirror-webhook'])),
-  ];
-  return rules.flatMap(({ verbs, apiGroups, resources, resourceNames }) =>
-    verbs.flatMap((verb) =>
-      apiGroups.flatMap((group) =>
-        resources.flatMap((resource) => {
-          const plain = `${verb} ${resource}${group === '' ? '' : `.${group}`}`;
-          return resourceNames ? resourceNames.map((name) => `${plain} ${name}`) : [plain];
-        }),
-      ),
-    ),
-  );
-}
