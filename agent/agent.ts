@@ -12,7 +12,6 @@ import { type Deliver, pump } from './pump.ts';
 import type { Shipper } from './shipper.ts';
 import { createTargets } from './targets.ts';
 import { tlsLines } from './tls-lines.ts';
-import type { TlsMode } from './tls-mode.ts';
 
 export interface RunningAgent {
   /** Delivers what is queued for up to `shutdownGraceMs`, then books the rest as dropped. Again: stops waiting. */
@@ -145,10 +144,7 @@ async function serveAll(
 }
 
 /** What of the configuration is the addon's; what is not written is left to its defaults. */
-export function captureOptions(
-  { node, limits, tls }: Config,
-  agentVersion: string,
-): CaptureOptions & { tlsMode?: TlsMode } {
+export function captureOptions({ node, limits, tls }: Config, agentVersion: string): CaptureOptions {
   const written = Object.entries({ ...limits, node, agentVersion, tlsMode: tls.mode }).filter(
     ([, value]) => value !== undefined,
   );
