@@ -300,6 +300,9 @@ struct Owner<'k, 'r> {
 
 /// Runs until `Close` or until all senders are gone; returns the last account.
 pub fn run(options: &Options, commands: &Receiver<Command>, ready: &Reply<()>) -> Account {
+    if options.tls.takes_secrets() {
+        tls::keep_private();
+    }
     let mut storage = Storage::uninit();
     let kernel = match Kernel::load(&mut storage, options.ring_bytes, options.tls.takes_secrets()) {
         Ok(kernel) => RefCell::new(kernel),

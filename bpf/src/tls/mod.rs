@@ -6,6 +6,7 @@ mod direction;
 mod erased;
 #[cfg(test)]
 mod flow_properties;
+mod guard;
 mod half;
 mod hello;
 mod keys;
@@ -19,6 +20,7 @@ mod suite_names;
 mod tally;
 
 pub use connection::{ClientBytes, Connection, State, Why, World};
+pub use guard::keep_private;
 pub use store::{ClientRandom, Store};
 pub use tally::Tally;
 

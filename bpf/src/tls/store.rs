@@ -1,6 +1,7 @@
 //! The secrets of connections, by client random, until the connection ends. They leave this process in no way.
 use hashbrown::HashMap;
 
+use super::guard;
 use super::secrets::SecretSet;
 
 /// A secret for which no connection shows up (the process was a client, its packets were lost) goes after this long.
@@ -82,10 +83,10 @@ impl Store {
                 return None;
             }
         }
-        Some(self.entries.entry(*random).or_insert_with(|| Entry {
-            set: Box::default(),
-            since_ns: now_ns,
-            flows: Vec::new(),
+        Some(self.entries.entry(*random).or_insert_with(|| {
+            let set = Box::<SecretSet>::default();
+            guard::lock(&*set);
+            Entry { set, since_ns: now_ns, flows: Vec::new() }
         }))
     }
 
