@@ -24,6 +24,13 @@ test('a batch keeps bytes, order and duplicates', (t) => {
   });
 });
 
+test('what is known of a connection with TLS is kept, and plaintext says nothing', (t) => {
+  const tls = { version: 'TLSv1.3', cipherSuite: 'TLS_AES_128_GCM_SHA256', serverName: 'a', boundBy: 'aead' };
+  const [over, plain] = decodeBatch(encodeBatch([{ tls }, {}])).exchanges;
+  t.deepEqual(over?.connection.tls, tls);
+  t.false('tls' in (plain?.connection ?? {}));
+});
+
 test('garbage is a bad batch, never a crash', (t) => {
   const batch = encodeBatch([{}, {}]);
   fc.assert(

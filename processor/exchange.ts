@@ -23,6 +23,16 @@ export interface Identity {
   workload?: string;
 }
 
+export interface Tls {
+  /** "TLSv1.3"; empty when it was not seen, as in all of these. */
+  version: string;
+  cipherSuite: string;
+  serverName?: string;
+  alpn?: string;
+  /** How the bytes were bound to the connection: "aead" (each record verified) or "call". */
+  boundBy: string;
+}
+
 export interface Header {
   name: Latin1;
   value: Latin1;
@@ -36,7 +46,8 @@ export interface Exchange {
     clientPort: number;
     serverAddress: string;
     serverPort: number;
-    tls: boolean;
+    /** Absent: plaintext. */
+    tls?: Tls;
   };
   request: {
     method: Latin1;
@@ -79,7 +90,7 @@ interface WireExchange {
     clientPort: number;
     serverAddress: Uint8Array;
     serverPort: number;
-    tls?: object | null;
+    tls?: { [Key in keyof Tls]: string | null } | null;
   } | null;
   request?: {
     method: Uint8Array;
@@ -139,7 +150,7 @@ function decodeExchange(wire: WireExchange, target: Identity, where: string): Ex
       clientPort: port(connection.clientPort, `${where}.connection.client_port`),
       serverAddress: addressText(connection.serverAddress, `${where}.connection.server_address`),
       serverPort: port(connection.serverPort, `${where}.connection.server_port`),
-      tls: Boolean(connection.tls),
+      ...(connection.tls && { tls: tlsOf(connection.tls) }),
     },
     request: {
       method: latin1(request.method),
@@ -154,6 +165,16 @@ function decodeExchange(wire: WireExchange, target: Identity, where: string): Ex
     startMs: wire.timing ? Number(BigInt(String(wire.timing.requestStartNs)) / 1_000_000n) : 0,
     gap: wire.gap,
     joinedLate: wire.joinedLate,
+  };
+}
+
+function tlsOf(wire: { [Key in keyof Tls]: string | null }): Tls {
+  return {
+    version: wire.version ?? '',
+    cipherSuite: wire.cipherSuite ?? '',
+    ...(wire.serverName != null && { serverName: wire.serverName }),
+    ...(wire.alpn != null && { alpn: wire.alpn }),
+    boundBy: wire.boundBy ?? '',
   };
 }
 

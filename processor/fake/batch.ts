@@ -1,6 +1,6 @@
 // Encoded batches for tests.
 import { randomBytes } from 'node:crypto';
-import { batchType } from '../exchange.ts';
+import { batchType, type Tls } from '../exchange.ts';
 
 export interface SampleRequest {
   method?: string;
@@ -8,6 +8,7 @@ export interface SampleRequest {
   headers?: [string, string][];
   body?: string;
   status?: number;
+  tls?: Tls;
 }
 
 const bytes = (latin1: string) => Buffer.from(latin1, 'latin1');
@@ -34,7 +35,7 @@ export function encodeBatch(
     agentVersion: '0',
     targets: [{ cgroup: '/system.slice/nginx.service', name: 'nginx' }],
     exchanges: requests.map(
-      ({ method = 'GET', target = '/', headers = browserHeaders, body = '', status = 200 }) => ({
+      ({ method = 'GET', target = '/', headers = browserHeaders, body = '', status = 200, tls }) => ({
         target: 0,
         connection: {
           clientAddress: Buffer.from([10, 0, 0, 1]),
@@ -42,6 +43,7 @@ export function encodeBatch(
           serverAddress: Buffer.from([10, 0, 0, 2]),
           serverPort: 80,
           flowId: 1,
+          ...(tls && { tls }),
         },
         protocol: 1,
         request: {

@@ -139,6 +139,15 @@ async function showAttack(id) {
 
 const fact = (name, ...value) => [make('dt', {}, name), make('dd', {}, ...value)];
 
+// A hit of an older processor only says whether there was TLS.
+function tlsText(tls) {
+  if (!tls) return 'plaintext';
+  const { version, cipherSuite, serverName, boundBy } = tls;
+  const name = serverName ? ` for ${serverName}` : '';
+  const proof = boundBy === 'aead' ? ', each record verified' : '';
+  return `${[version || 'TLS', cipherSuite].filter(Boolean).join(' ')}${name}${proof}`;
+}
+
 function showHit(hit) {
   const { client, host, application, connection, response, gap, joinedLate, mark } = hit;
   const facts = [
@@ -147,7 +156,7 @@ function showHit(hit) {
     ...(host ? [`host ${host}`] : []),
     ...(application === null ? [] : [`application ${application}`]),
     `From ${connection.clientAddress} port ${connection.clientPort} to ${connection.serverAddress} port ${connection.serverPort}`,
-    connection.tls ? 'TLS' : 'plaintext',
+    tlsText(connection.tls),
     response ? `answered ${response.status}` : 'answer not seen',
     ...(gap ? ['bytes of it were lost on the way'] : []),
     ...(joinedLate ? ['the connection was older than the capture'] : []),
