@@ -83,7 +83,8 @@ export function nginxPod({
   };
 }
 
-const nginxConfiguration = (port: number): string => `
+/** `tls`: with the certificate that lies beside the configuration. */
+export const nginxConfiguration = (port: number, tls = false): string => `
 worker_processes 1;
 pid /run/nginx.pid;
 error_log /dev/stderr;
@@ -91,7 +92,8 @@ events {}
 http {
   access_log /dev/stdout;
   server {
-    listen ${port};
+    listen ${port}${tls ? ' ssl' : ''};
+    ${tls ? 'ssl_certificate /etc/podmirror-test/tls.crt;\n    ssl_certificate_key /etc/podmirror-test/tls.key;' : ''}
     return 200 "hello\\n";
   }
 }
