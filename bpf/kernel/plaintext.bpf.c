@@ -383,6 +383,8 @@ static __always_inline void told(struct flow *flow, struct span *span, __u32 pie
 			EMIT_CLASS(256, RING, OUT);                                                   \
 		else if (piece <= 1024)                                                               \
 			EMIT_CLASS(1024, RING, OUT);                                                  \
+		else if (piece <= 2048)                                                               \
+			EMIT_CLASS(2048, RING, OUT);                                                  \
 		else if (piece <= 4096)                                                               \
 			EMIT_CLASS(4096, RING, OUT);                                                  \
 		else if (piece <= 16384)                                                              \

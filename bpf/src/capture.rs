@@ -12,7 +12,7 @@ use crate::error::{CaptureError, Code};
 use crate::flow::{Limits, Wish};
 use crate::flows::{Flows, discard_released};
 use crate::hold::Hold;
-use crate::kernel::{Kernel, Kind, Rings, Storage};
+use crate::kernel::{Drained, Kernel, Kind, Rings, Storage};
 use crate::ledger::{Discard, Drop, Ledger};
 use crate::queue::{Encoded, Queue};
 use crate::record::Record;
@@ -291,7 +291,7 @@ struct Owner<'k, 'r> {
     state: &'r RefCell<State>,
     rings: RefCell<Rings>,
     /// Or why there are none.
-    probes: Result<Probes, String>,
+    probes: RefCell<Result<Probes, String>>,
     waiting: Option<(Instant, Deliver)>,
     /// Handed out and not settled: id to exchanges.
     unsettled: HashMap<String, u64>,
@@ -333,7 +333,8 @@ pub fn run(options: &Options, commands: &Receiver<Command>, ready: &Reply<()>) -
     // Plaintext goes on without: coverage says why.
     let probes = match options.tls {
         tls::Mode::Off => Err("TLS is switched off".to_owned()),
-        _ => Probes::load(kernel.borrow().targets()).map_err(|error| error.message),
+        tls::Mode::Calls => Err("secrets are switched off".to_owned()),
+        tls::Mode::Auto | tls::Mode::Secrets => Probes::load(kernel.borrow().targets()).map_err(|error| error.message),
     };
     let _ = ready.send(Ok(()));
     let mut owner = Owner {
@@ -341,7 +342,7 @@ pub fn run(options: &Options, commands: &Receiver<Command>, ready: &Reply<()>) -
         kernel: &kernel,
         state: &state,
         rings,
-        probes,
+        probes: RefCell::new(probes),
         waiting: None,
         unsettled: HashMap::new(),
         stopped: false,
@@ -368,8 +369,8 @@ impl Owner<'_, '_> {
                 Ok(command) => self.obey(command),
             }
             let before = self.state.borrow().drained_records;
-            self.take_secrets();
             more = self.drain();
+            self.tend_probes();
             idle = if self.state.borrow().drained_records == before { idle.saturating_add(1) } else { 0 };
             self.state.borrow_mut().expire_held();
             if last_expire.elapsed() > EXPIRE_EVERY {
@@ -410,7 +411,15 @@ impl Owner<'_, '_> {
         // Bounded: under a flood there is always one more, and batches and commands wait meanwhile.
         let full = || {
             let (kernel, mut state) = (self.kernel.borrow(), self.state.borrow_mut());
-            self.rings.borrow_mut().drain(DRAIN_RECORDS, |bytes| state.take(bytes, &kernel))
+            self.rings.borrow_mut().drain(DRAIN_RECORDS, |drained| match drained {
+                // What was logged before these packets is known before they are read: a short connection ends among them.
+                Drained::Settled => {
+                    if let Ok(probes) = &mut *self.probes.borrow_mut() {
+                        probes.pop(&mut |secret| state.take_secret(&secret));
+                    }
+                }
+                Drained::Record(bytes) => state.take(bytes, &kernel),
+            })
         };
         let mut more = full();
         for _ in 0..8 {
@@ -425,13 +434,11 @@ impl Owner<'_, '_> {
         more
     }
 
-    /// Before the packets: most find their secrets there.
-    fn take_secrets(&mut self) {
-        let Ok(probes) = &mut self.probes else {
+    fn tend_probes(&self) {
+        let Ok(probes) = &mut *self.probes.borrow_mut() else {
             return;
         };
         probes.tick();
-        probes.pop(&mut |secret| self.state.borrow_mut().take_secret(&secret));
         for id in self.state.borrow_mut().take_tls_changes() {
             probes.look_again(id);
         }
@@ -439,7 +446,7 @@ impl Owner<'_, '_> {
 
     /// Targets came or went.
     fn tell_probes(&self) {
-        if let Ok(probes) = &self.probes {
+        if let Ok(probes) = &*self.probes.borrow() {
             let state = self.state.borrow();
             let targets: Vec<_> = state.targets.iter().map(|(id, t)| (*id, t.path.clone(), t.kind)).collect();
             probes.set_targets(&targets);
@@ -612,6 +619,7 @@ impl Owner<'_, '_> {
     fn coverage(&self) -> Vec<TargetCoverage> {
         let kernel = self.kernel.borrow();
         let state = self.state.borrow();
+        let probes = self.probes.borrow();
         let mut all: Vec<TargetCoverage> = state
             .targets
             .iter()
@@ -625,9 +633,9 @@ impl Owner<'_, '_> {
                     last_exchange_at_ms: target.last_exchange_at.map(epoch_ms),
                     exchanges: target.exchanges,
                     tls: target.tls.clone(),
-                    processes: self.probes.as_ref().map(|probes| probes.coverage(*id)).unwrap_or_default(),
+                    processes: probes.as_ref().map(|probes| probes.coverage(*id)).unwrap_or_default(),
                     notes: if target.kind == Kind::Whole {
-                        notes(&connections, target, self.probes.as_ref().err())
+                        notes(&connections, target, probes.as_ref().err())
                     } else {
                         vec![format!(
                             "{} exchanges are dropped: nobody named the container in time",
@@ -670,8 +678,7 @@ impl Owner<'_, '_> {
             return;
         }
         self.stopped = true;
-        self.take_secrets();
-        if let Ok(probes) = &mut self.probes {
+        if let Ok(probes) = &mut *self.probes.borrow_mut() {
             probes.stop();
         }
         self.kernel.borrow_mut().detach_all();

@@ -63,7 +63,9 @@ impl Flow {
         let mut in_next = record.in_isn.wrapping_add(1);
         let out = record.has(record::OUT);
         let far = if out { record.ack } else { record.seq };
-        let joined = record.has(record::JOINED) || ahead(far, in_next).unsigned_abs() > REORDER_BYTES.unsigned_abs();
+        // An outward record of TLS has no `in_isn`: the flow was known, and is not any more.
+        let joined = record.has(record::JOINED | record::TLS)
+            || ahead(far, in_next).unsigned_abs() > REORDER_BYTES.unsigned_abs();
         if joined {
             in_next = far;
         }

@@ -21,7 +21,7 @@ mod packet_tests;
 mod rings;
 #[cfg(test)]
 mod tls_packet_tests;
-pub use rings::Rings;
+pub use rings::{Drained, Rings};
 
 #[allow(
     clippy::all,

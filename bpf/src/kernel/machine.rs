@@ -4,7 +4,7 @@ use std::path::Path;
 
 use libbpf_rs::ProgramInput;
 
-use super::{Kernel, Kind, Rings, Storage, check_capabilities};
+use super::{Drained, Kernel, Kind, Rings, Storage, check_capabilities};
 use crate::cgroup;
 use crate::flow::{Limits, default_response_headers};
 use crate::flows::Flows;
@@ -111,7 +111,8 @@ impl Machine<'_> {
     /// What the owner thread does every millisecond.
     pub fn drain(&mut self) {
         let Self { kernel, rings, flows, ledger, done, .. } = self;
-        rings.drain(1 << 16, |bytes| {
+        rings.drain(1 << 16, |drained| {
+            let Drained::Record(bytes) = drained else { return };
             let record = Record::parse(bytes).unwrap();
             ledger.drained += record.payload.len() as u64;
             let wish = flows.push(&record, ledger, &mut |_, exchange| done.push(exchange));

@@ -46,13 +46,15 @@ impl Rings {
     /// What causes a record stands in its own or in the other ring before it does. So with the end of `inward` read
     /// before and after that of `outward`, no outward record misses its cause, and no inward one that stands before
     /// the first of the two ends.
-    pub fn drain(&mut self, most: usize, mut each: impl FnMut(&[u8])) -> bool {
+    pub fn drain(&mut self, most: usize, mut hand: impl FnMut(Drained)) -> bool {
         let first_end = self.inward.end();
         let outward_end = self.outward.end();
         self.inward.collect(self.inward.end(), most);
         self.inward.lower();
         self.outward.collect(outward_end, most);
         self.outward.raise();
+        hand(Drained::Settled);
+        let mut each = |bytes: &[u8]| hand(Drained::Record(bytes));
         loop {
             let take_in = match (self.inward.next(), self.outward.next()) {
                 (Some(inward), Some(outward)) => inward.order <= outward.order,
@@ -76,6 +78,13 @@ impl Rings {
         self.outward.publish();
         self.inward.found.len() >= most || self.outward.found.len() >= most
     }
+}
+
+/// What a drain hands over.
+pub enum Drained<'a> {
+    /// First of all, once: which records follow. What caused them has happened by now.
+    Settled,
+    Record(&'a [u8]),
 }
 
 /// A record that was found whole.
@@ -314,7 +323,11 @@ mod tests {
 
     fn drain(rings: &mut Rings, most: usize) -> (String, bool) {
         let mut tags = String::new();
-        let more = rings.drain(most, |bytes| tags.push(char::from(bytes[TAG])));
+        let more = rings.drain(most, |drained| {
+            if let Drained::Record(bytes) = drained {
+                tags.push(char::from(bytes[TAG]));
+            }
+        });
         (tags, more)
     }
 

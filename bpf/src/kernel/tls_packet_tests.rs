@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
+use super::Drained;
 use super::machine::{Machine, with_machine};
 use crate::record::{self, Record};
 use crate::seq::ahead;
@@ -23,7 +24,8 @@ struct Piece {
 
 fn pieces(machine: &mut Machine) -> Vec<Piece> {
     let mut pieces = Vec::new();
-    machine.rings.drain(1 << 16, |bytes| {
+    machine.rings.drain(1 << 16, |drained| {
+        let Drained::Record(bytes) = drained else { return };
         let record = Record::parse(bytes).unwrap();
         if record.has(record::OUT) && !record.payload.is_empty() {
             pieces.push(Piece {
