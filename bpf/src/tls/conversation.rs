@@ -71,7 +71,7 @@ pub struct Conversation {
     pub records: Vec<(Side, Vec<u8>)>,
     pub client_random: [u8; 32],
     /// As the server's library logs them.
-    pub secrets: Vec<(String, Vec<u8>)>,
+    pub secrets: Lines,
     /// Application data that the other side took, 0-RTT included.
     pub client_sent: Vec<u8>,
     pub server_sent: Vec<u8>,
@@ -119,7 +119,10 @@ struct World {
 }
 
 #[derive(Debug, Default)]
-struct Log(Mutex<HashMap<[u8; 32], Vec<(String, Vec<u8>)>>>);
+struct Log(Mutex<HashMap<[u8; 32], Lines>>);
+
+/// Label and secret.
+type Lines = Vec<(String, Vec<u8>)>;
 
 impl KeyLog for Log {
     fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
@@ -258,10 +261,9 @@ impl Pair {
                 self.client.write_tls(&mut sent).unwrap();
             }
             let mut answered = Vec::new();
-            for mut part in sent.chunks(4096) {
-                while !part.is_empty() {
-                    self.server.read_tls(&mut part).unwrap();
-                }
+            let mut arriving = &sent[..];
+            while !arriving.is_empty() {
+                self.server.read_tls(&mut arriving).unwrap();
                 self.server.process_new_packets().unwrap();
                 if let Some(mut early) = self.server.early_data() {
                     early.read_to_end(&mut Vec::new()).unwrap();
@@ -271,10 +273,9 @@ impl Pair {
             while self.server.wants_write() {
                 self.server.write_tls(&mut answered).unwrap();
             }
-            for mut part in answered.chunks(4096) {
-                while !part.is_empty() {
-                    self.client.read_tls(&mut part).unwrap();
-                }
+            let mut arriving = &answered[..];
+            while !arriving.is_empty() {
+                self.client.read_tls(&mut arriving).unwrap();
                 self.client.process_new_packets().unwrap();
                 let _ = self.client.reader().read_to_end(&mut Vec::new());
             }

@@ -1,6 +1,7 @@
 //! One direction of a connection: which key is in force, which record comes next, and what may be missing before it.
 use super::keys::{HEADER_BYTES, Key, Traffic};
 use super::messages::Messages;
+use super::opened::Dark;
 
 /// Keys that may come into force within one hole: EndOfEarlyData and Finished, two KeyUpdates.
 pub const FOLLOWING: usize = 2;
@@ -74,6 +75,8 @@ pub struct Direction {
     pub adrift: bool,
     /// close_notify was verified.
     pub closed: bool,
+    /// Why this direction alone cannot be read on.
+    pub dark: Option<Dark>,
     seq: u64,
     /// The last explicit nonce of TLS 1.2 and the sequence number it came with.
     last_nonce: Option<(u64, u64)>,
@@ -88,6 +91,7 @@ impl Direction {
             hole: Hole::default(),
             adrift: false,
             closed: false,
+            dark: None,
             seq: 0,
             last_nonce: None,
         }

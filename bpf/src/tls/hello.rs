@@ -170,3 +170,93 @@ impl<'a> Reader<'a> {
         self.0.is_empty().then_some(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn vector(body: &[u8]) -> Vec<u8> {
+        [&(body.len() as u16).to_be_bytes()[..], body].concat()
+    }
+
+    fn extension(kind: u16, body: &[u8]) -> Vec<u8> {
+        [&kind.to_be_bytes()[..], &vector(body)].concat()
+    }
+
+    fn client_hello(extensions: &[Vec<u8>]) -> Vec<u8> {
+        [&[3, 3][..], &[7; 32], &[0], &vector(&[0x13, 1]), &[1, 0], &vector(&extensions.concat())].concat()
+    }
+
+    fn server_hello(version: u16, suite: u16, extensions: &[Vec<u8>]) -> Vec<u8> {
+        let version = version.to_be_bytes();
+        [&version[..], &[9; 32], &[0], &suite.to_be_bytes(), &[0], &vector(&extensions.concat())].concat()
+    }
+
+    fn name(name: &[u8]) -> Vec<u8> {
+        extension(SERVER_NAME, &vector(&[&[0], &vector(name)[..]].concat()))
+    }
+
+    #[test]
+    fn a_client_hello_tells_its_random_server_name_and_early_data() {
+        let hello = ClientHello::parse(&client_hello(&[name(b"a.example"), extension(EARLY_DATA, &[])])).unwrap();
+        assert_eq!(hello, ClientHello { random: [7; 32], server_name: Some("a.example".into()), early_data: true });
+    }
+
+    #[test]
+    fn a_server_name_that_is_no_name_is_none() {
+        for odd in [&b"a\nb"[..], b"\xff", &[b'a'; 256]] {
+            assert_eq!(ClientHello::parse(&client_hello(&[name(odd)])).unwrap().server_name, None);
+        }
+    }
+
+    #[test]
+    fn a_hello_without_extensions_is_one_and_bytes_behind_the_last_are_an_error() {
+        let mut body = [&[3, 3][..], &[7; 32], &[0], &vector(&[0, 0x9c]), &[1, 0]].concat();
+        assert!(ClientHello::parse(&body).is_some());
+        body.extend_from_slice(&[0, 0]);
+        assert!(ClientHello::parse(&body).is_some());
+        body.push(0);
+        assert!(ClientHello::parse(&body).is_none());
+    }
+
+    #[test]
+    fn the_version_is_the_extensions_and_tls_13_is_said_by_it_alone() {
+        let said = |legacy, extensions: &[Vec<u8>]| {
+            ServerHello::parse(&server_hello(legacy, 0x1301, extensions)).map(|hello| hello.version)
+        };
+        assert_eq!(said(0x0303, &[extension(SUPPORTED_VERSIONS, &[3, 4])]), Some(0x0304));
+        assert_eq!(said(0x0303, &[extension(SUPPORTED_VERSIONS, &[0x7f, 0x1c])]), Some(0x7f1c));
+        assert_eq!(said(0x0304, &[]), Some(0x0303));
+        assert_eq!(said(0x0301, &[]), Some(0x0301));
+        assert_eq!(said(0x0303, &[extension(SUPPORTED_VERSIONS, &[3])]), None);
+    }
+
+    #[test]
+    fn the_protocol_comes_with_the_server_hello_or_the_encrypted_extensions() {
+        let alpn = extension(ALPN, &vector(b"\x02h2"));
+        let hello = ServerHello::parse(&server_hello(0x0303, 0xc02f, std::slice::from_ref(&alpn))).unwrap();
+        assert_eq!(hello.alpn.as_deref(), Some(&b"h2"[..]));
+        let extensions = EncryptedExtensions::parse(&vector(&alpn)).unwrap();
+        assert_eq!(extensions.alpn.as_deref(), Some(&b"h2"[..]));
+    }
+
+    proptest! {
+        #[test]
+        fn property_no_bytes_make_a_parser_panic(body in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = ClientHello::parse(&body);
+            let _ = ServerHello::parse(&body);
+            let _ = EncryptedExtensions::parse(&body);
+        }
+
+        #[test]
+        fn property_a_hello_that_is_cut_short_is_an_error(cut in 0usize..1000) {
+            let whole = client_hello(&[name(b"a.example"), extension(EARLY_DATA, &[])]);
+            let cut = cut % whole.len();
+            // A hello may end before its extensions.
+            prop_assume!(cut != 2 + 32 + 1 + 4 + 2);
+            prop_assert!(ClientHello::parse(&whole[..cut]).is_none());
+        }
+    }
+}

@@ -1,16 +1,15 @@
 //! TLS beside the server: secrets from its library, ciphertext from its packets, verified plaintext for HTTP.
 mod connection;
-#[cfg(test)]
-mod conversation;
 mod direction;
 mod erased;
-#[cfg(test)]
-mod flow_properties;
 mod guard;
 mod half;
 mod hello;
+mod hellos;
 mod keys;
 mod messages;
+mod opened;
+mod record;
 mod records;
 mod secrets;
 mod session;
@@ -18,6 +17,22 @@ mod store;
 mod suite;
 mod suite_names;
 mod tally;
+mod tls12;
+mod tls13;
+mod verify;
+
+#[cfg(test)]
+mod bench;
+#[cfg(test)]
+mod conversation;
+#[cfg(test)]
+mod flow_properties;
+#[cfg(test)]
+mod openssl_tests;
+#[cfg(test)]
+mod rfc8448_tests;
+#[cfg(test)]
+mod session_tests;
 
 pub use connection::{ClientBytes, Connection, State, Why, World};
 pub use guard::keep_private;
@@ -52,4 +67,4 @@ impl Mode {
 }
 
 /// The content type of the record that every TLS connection begins with (RFC 8446 section 5.1).
-pub const HANDSHAKE: u8 = 22;
+pub const HANDSHAKE: u8 = record::HANDSHAKE;
