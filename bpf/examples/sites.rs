@@ -1,7 +1,8 @@
 //! `cargo run --release -p podmirror-bpf --example sites -- FILE…` prints which TLS library is in each file, and where probes
 //! would go.
 use podmirror_bpf::library::elf::Elf;
-use podmirror_bpf::library::{Refusal, keylog, recognise};
+use podmirror_bpf::library::recognise::Implementation::{BoringSsl, OpenSslInside, OpenSslShared};
+use podmirror_bpf::library::{Refusal, calls, keylog, recognise};
 
 fn main() {
     for path in std::env::args().skip(1) {
@@ -29,6 +30,14 @@ fn show(data: &[u8]) -> Result<(), Refusal> {
             );
         }
         Err(refusal) => println!("  secrets: {refusal}"),
+    }
+    if libraries.iter().any(|l| matches!(l.implementation, OpenSslShared | OpenSslInside | BoringSsl)) {
+        match calls::find(&elf) {
+            Ok(sites) => sites.iter().for_each(|site| {
+                println!("  {:?}: {:x?} {:?} exit {:x?}: {}", site.role, site.entry, site.count, site.exit, site.how);
+            }),
+            Err(refusal) => println!("  calls: {refusal}"),
+        }
     }
     Ok(())
 }

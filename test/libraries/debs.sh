@@ -32,7 +32,7 @@ fetch() { # SUITE: a private list and state, so that the machine's own stay as t
 	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" >"$work/sources.list"
 	local options=(-q -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts="$work/parts" -o Dir::State::Lists="$work/lists"
 		-o Dir::Cache="$work/cache" -o Dir::State::status=/dev/null -o Acquire::Check-Valid-Until=false -o Acquire::Languages=none
-		-o APT::Sandbox::User=root)
+		-o APT::Sandbox::User=root -o APT::Architecture=amd64 -o APT::Architectures=amd64)
 	apt-get "${options[@]}" -o APT::Update::Error-Mode=any update &&
 		(cd "$work/debs" && apt-get "${options[@]}" download $(packages "$suite")) || return
 	for deb in "$work"/debs/*.deb; do dpkg-deb -x "$deb" "$work/folder" || return; done

@@ -6,8 +6,8 @@ use memchr::memmem::Finder;
 use object::LittleEndian as LE;
 use object::elf::{
     DT_SONAME, Dyn64, EM_AARCH64, EM_X86_64, ET_EXEC, FileHeader64, NT_GNU_BUILD_ID, PF_W, PF_X, PT_LOAD,
-    R_X86_64_RELATIVE, SHN_UNDEF, SHT_DYNAMIC, SHT_DYNSYM, SHT_NOTE, SHT_RELA, SHT_SYMTAB, STT_FUNC, SectionHeader64,
-    Sym64,
+    R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT, R_X86_64_RELATIVE, Rela64, SHN_UNDEF, SHT_DYNAMIC, SHT_DYNSYM, SHT_NOTE,
+    SHT_RELA, SHT_SYMTAB, STT_FUNC, SectionHeader64, Sym64,
 };
 use object::read::elf::{Dyn, FileHeader, ProgramHeader, Rela, SectionHeader, Sym};
 
@@ -141,6 +141,24 @@ impl<'a> Elf<'a> {
             .take(MAX_RELOCATIONS)
             .filter(|r| r.r_type(LE, false) == R_X86_64_RELATIVE)
             .map(|r| (r.r_offset(LE), r.r_addend(LE) as u64))
+    }
+
+    /// The name of the function whose address the dynamic linker puts here (R_X86_64_JUMP_SLOT or R_X86_64_GLOB_DAT).
+    pub fn import_at(&self, slot: u64) -> Option<&'a str> {
+        let tables = self.sections.iter().filter(|(_, s)| s.sh_type(LE) == SHT_RELA).take(MAX_RELOCATION_SECTIONS);
+        for (entries, link) in tables.filter_map(|(_, s)| s.rela(LE, self.data).ok().flatten()) {
+            let wanted = |r: &&Rela64<LE>| {
+                let kind = r.r_type(LE, false);
+                r.r_offset(LE) == slot && (kind == R_X86_64_JUMP_SLOT || kind == R_X86_64_GLOB_DAT)
+            };
+            let Some(entry) = entries.iter().take(MAX_RELOCATIONS).find(wanted) else { continue };
+            let (symbols, strings) = self.symbols(self.sections.get(link.0)?.1)?;
+            let symbol = symbols.get(entry.r_sym(LE, false) as usize)?;
+            let name = strings.get(symbol.st_name(LE) as usize..)?;
+            let name = &name[..name.len().min(256)];
+            return std::str::from_utf8(name.split(|c| *c == 0).next()?).ok();
+        }
+        None
     }
 
     /// Address and content of a section that is in the file.

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use iced_x86::{Code, FlowControl, Register};
-use memchr::memmem::Finder;
+use memchr::memmem;
 
 use super::elf::{Elf, Function};
 use super::go;
@@ -146,7 +146,7 @@ fn c_site(elf: &Elf) -> Result<Site, Refusal> {
             ));
         }
         let at = leave.instruction.ip();
-        if !leave.conditional && trace::emulation(&leave.instruction) == Instruction::Emulated {
+        if leave.branches == 0 && trace::emulation(&leave.instruction) == Instruction::Emulated {
             let how = format!("{how}, where it goes on to the function that writes the line");
             return site(elf, Form::Inner, at, Instruction::Emulated, how);
         }
@@ -268,28 +268,22 @@ fn called_with_labels(elf: &Elf) -> BTreeMap<u64, BTreeSet<usize>> {
 /// a sweep of decoding would take longer, and loses its step in data between code.
 fn loads(elf: &Elf, labels: &BTreeMap<u64, usize>) -> Vec<(u64, usize)> {
     const LEA_RSI: &[u8] = &[0x48, 0x8d, 0x35];
-    let mut patterns = vec![(Finder::new(LEA_RSI).into_owned(), None)];
-    if elf.fixed {
-        patterns.extend(labels.iter().filter_map(|(address, label)| {
-            let mov = [&[0xbe][..], &u32::try_from(*address).ok()?.to_le_bytes()].concat();
-            Some((Finder::new(&mov).into_owned(), Some(*label)))
-        }));
-    }
+    const MOV_ESI: &[u8] = &[0xbe];
     let mut loads = Vec::new();
     for (offset, code) in elf.code() {
-        for (finder, label) in &patterns {
-            let hits = finder.find_iter(code).filter_map(|at| {
-                let address = elf.address_of(offset + at as u64)?;
-                let label = match label {
-                    Some(label) => *label,
-                    None => {
-                        let distance = i32::from_le_bytes(*code.get(at + LEA_RSI.len()..)?.first_chunk()?);
-                        *labels.get(&address.wrapping_add(7).wrapping_add_signed(distance.into()))?
-                    }
-                };
-                Some((address, label))
+        let number = |at: usize| Some(u32::from_le_bytes(*code.get(at..)?.first_chunk()?));
+        let relative = memmem::find_iter(code, LEA_RSI).filter_map(|at| {
+            let address = elf.address_of(offset + at as u64)?;
+            let distance = i64::from(number(at + LEA_RSI.len())?.cast_signed());
+            Some((address, *labels.get(&address.wrapping_add(7).wrapping_add_signed(distance))?))
+        });
+        loads.extend(relative.take(MAX_LOADS));
+        if elf.fixed {
+            let absolute = memmem::find_iter(code, MOV_ESI).filter_map(|at| {
+                let label = *labels.get(&number(at + MOV_ESI.len())?.into())?;
+                Some((elf.address_of(offset + at as u64)?, label))
             });
-            loads.extend(hits.take(MAX_LOADS));
+            loads.extend(absolute.take(MAX_LOADS));
         }
     }
     loads

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use iced_x86::{
-    Code, Decoder, DecoderOptions, FlowControl, Instruction as Decoded, InstructionInfoFactory, Mnemonic, OpAccess,
-    OpKind, Register,
+    Code, ConditionCode, Decoder, DecoderOptions, FlowControl, Instruction as Decoded, InstructionInfoFactory,
+    Mnemonic, OpAccess, OpKind, Register,
 };
 
 use super::Instruction;
@@ -75,12 +75,14 @@ pub type Registers = [Value; 16];
 #[derive(Clone, Debug)]
 pub struct Leave {
     pub instruction: Decoded,
-    /// None: through a register or memory.
-    #[allow(dead_code)]
+    /// None: through a register or memory. By way of the procedure linkage table it is the function itself, where this file
+    /// defines it.
     pub target: Option<u64>,
     pub registers: Registers,
-    /// Some path from the function's entry may miss it.
-    pub conditional: bool,
+    /// Conditional branches before it, by address. None: every call of the function comes here.
+    pub branches: usize,
+    /// The first of them.
+    pub condition: ConditionCode,
 }
 
 impl Leave {
@@ -182,7 +184,7 @@ pub fn trace(elf: &Elf, function: Function) -> Trace {
     };
     let mut ahead: BTreeMap<u64, Registers> = BTreeMap::new();
     let mut state = Some(registers);
-    let mut conditional = false;
+    let (mut branches, mut condition) = (0, ConditionCode::None);
     for i in decode(elf, function.address, end.saturating_sub(function.address)) {
         if let Some(other) = ahead.remove(&i.ip()) {
             state = Some(state.map_or(other, |mine| join(mine, other)));
@@ -201,14 +203,23 @@ pub fn trace(elf: &Elf, function: Function) -> Trace {
         let inside = target.is_some_and(|t| t > i.ip() && t < end && (function.size > 0 || t - i.ip() < 4096));
         match i.flow_control() {
             FlowControl::ConditionalBranch => {
-                conditional = true;
+                if branches == 0 {
+                    condition = i.condition_code();
+                }
+                branches += 1;
                 if let Some(target) = target.filter(|_| inside && ahead.len() < MAX_BRANCHES) {
                     let joined = ahead.get(&target).map_or(*registers, |other| join(*registers, *other));
                     ahead.insert(target, joined);
                 }
             }
             FlowControl::Call | FlowControl::IndirectCall => {
-                trace.leaves.push(Leave { instruction: i, target, registers: *registers, conditional });
+                trace.leaves.push(Leave {
+                    instruction: i,
+                    target: target.map(|t| linked(elf, t)),
+                    registers: *registers,
+                    branches,
+                    condition,
+                });
                 for (n, value) in registers.iter_mut().enumerate() {
                     // RBX, RSP, RBP and R12 to R15 come back as they were.
                     if !matches!(n, 3 | 4 | 5 | 12..) {
@@ -220,7 +231,13 @@ pub fn trace(elf: &Elf, function: Function) -> Trace {
                 // Without a size a jump may be a tail call or a jump within; a reader of `leaves` looks at the arguments.
                 let leaves = function.size == 0 || target.is_none_or(|t| t < function.address || t >= end);
                 if leaves {
-                    trace.leaves.push(Leave { instruction: i, target, registers: *registers, conditional });
+                    trace.leaves.push(Leave {
+                        instruction: i,
+                        target: target.map(|t| linked(elf, t)),
+                        registers: *registers,
+                        branches,
+                        condition,
+                    });
                 }
                 if let Some(target) = target.filter(|_| inside && ahead.len() < MAX_BRANCHES) {
                     // A function of unknown size ends at a jump that nothing branches over: its target is another's.
@@ -236,6 +253,16 @@ pub fn trace(elf: &Elf, function: Function) -> Trace {
         }
     }
     trace
+}
+
+/// Where a call comes to in the end: behind an entry of the procedure linkage table, `jmp [rip + slot]`, stands whatever the
+/// slot's relocation names. That another library overrides a function of this one is not reckoned with: OpenSSL links so
+/// that it cannot, and node has none.
+fn linked(elf: &Elf, target: u64) -> u64 {
+    let stub = decode(elf, target, 16).find(|i| i.mnemonic() != Mnemonic::Endbr64);
+    let slot = stub.filter(|i| i.flow_control() == FlowControl::IndirectBranch && i.is_ip_rel_memory_operand());
+    let name = slot.and_then(|i| elf.import_at(i.ip_rel_memory_address()));
+    name.and_then(|name| elf.function(name)).map_or(target, |function| function.address)
 }
 
 /// Optimistic: what one way knows and the other does not is believed.
@@ -261,9 +288,10 @@ fn set(registers: &mut Registers, register: Register, value: Value) {
     }
 }
 
-/// The memory operand as a path from an argument.
-fn memory(i: &Decoded, registers: &Registers) -> Option<(u8, Path)> {
-    if i.memory_index() != Register::None || i.segment_prefix() != Register::None {
+/// The memory operand as a path from an argument; `indexed` takes an array's start for its element.
+fn memory(i: &Decoded, registers: &Registers, indexed: bool) -> Option<(u8, Path)> {
+    let plain = i.memory_index() == Register::None || (indexed && i.memory_index_scale() == 1);
+    if !plain || i.segment_prefix() != Register::None {
         return None;
     }
     match get(registers, i.memory_base()) {
@@ -275,7 +303,7 @@ fn memory(i: &Decoded, registers: &Registers) -> Option<(u8, Path)> {
 fn touch(i: &Decoded, registers: &Registers, touched: &mut BTreeSet<(u8, Path)>) {
     let operands = 0..i.op_count();
     if i.mnemonic() != Mnemonic::Nop && operands.into_iter().any(|n| i.op_kind(n) == OpKind::Memory) {
-        touched.extend(memory(i, registers));
+        touched.extend(memory(i, registers, true));
     }
     if i.mnemonic() == Mnemonic::Add && i.op1_kind() != OpKind::Memory {
         // `add rdx, 0x50` computes an address as `lea` does.
@@ -307,13 +335,13 @@ fn step(i: &Decoded, registers: &mut Registers, info: &mut InstructionInfoFactor
         _ if !to_register || !wide => None,
         Mnemonic::Mov | Mnemonic::Movsxd if from_register => Some(get(registers, i.op1_register())),
         Mnemonic::Mov if i.op1_kind() == OpKind::Memory && to.size() == 8 => {
-            memory(i, registers).and_then(|(n, path)| Some(Value::From(n, path.load()?)))
+            memory(i, registers, false).and_then(|(n, path)| Some(Value::From(n, path.load()?)))
         }
         Mnemonic::Mov => number(i).map(Value::Number),
         Mnemonic::Xor if from_register && i.op1_register() == to => Some(Value::Number(0)),
         Mnemonic::Lea if i.memory_index() == Register::None => match get(registers, i.memory_base()) {
             Value::Stack => Some(Value::Stack),
-            _ => memory(i, registers).map(|(n, path)| Value::From(n, path)),
+            _ => memory(i, registers, false).map(|(n, path)| Value::From(n, path)),
         },
         Mnemonic::Add => match (get(registers, to), number(i)) {
             (Value::From(n, path), Some(by)) => path.add(by as i64).map(|path| Value::From(n, path)),
