@@ -135,6 +135,12 @@ export function createMetrics({
         ),
       ]),
   );
+  gauge(
+    'tls_secrets',
+    'Secrets that TLS libraries logged, and probes, by what became of them',
+    ['kind'],
+    ({ coverage }) => Object.entries(coverage.secrets).map(([kind, n]) => [{ kind }, n]),
+  );
   gauge('target_tls_probed', 'Processes of a target whose TLS library has a probe', target, ({ coverage }) =>
     coverage.targets.map(({ cgroup, identity, tls }) => [
       { cgroup, name: identity.name },

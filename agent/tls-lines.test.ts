@@ -35,6 +35,7 @@ function coverage(tls: Partial<TlsCoverage>, pod = false): Coverage {
         notes: [],
       },
     ],
+    secrets: {},
   };
 }
 
@@ -81,6 +82,6 @@ test('a target that went and came again is told again', (t) => {
   const say = tlsLines();
   const here = coverage({ processes: [nginx] });
   t.is(say(here).length, 1);
-  t.is(say({ targets: [] }).length, 0);
+  t.is(say({ targets: [], secrets: {} }).length, 0);
   t.is(say(here).length, 1);
 });

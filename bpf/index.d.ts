@@ -134,6 +134,11 @@ export interface TlsProcess {
 
 export interface Coverage {
   targets: TargetCoverage[];
+  /**
+   * What became of the secrets that TLS libraries logged, counted, never shown: `secrets` taken, `lost_…` and why,
+   * `unclaimed` (no connection asked for them), `hits_by_others` than targets, `probes` that stand.
+   */
+  secrets: Record<string, number>;
 }
 
 /**

@@ -182,7 +182,9 @@ test('a ConfigMap that is deleted ends all mirroring at once, and what is no int
   server.remove(path('podmirror-intent'));
   await until(() => !isMirrored());
   putShards([{ _meta: 'nonsense' }]);
-  await until(() => JSON.stringify(cluster.coverage({ targets: [] })).includes('_meta is not of a version'));
+  await until(() =>
+    JSON.stringify(cluster.coverage({ targets: [], secrets: {} })).includes('_meta is not of a version'),
+  );
   await until(() => log.lines.some((line) => /^warn the intent: .*_meta is not of a version/.test(line)));
   t.pass();
 });

@@ -159,11 +159,12 @@ export function clusterLink({
           ];
         },
         coverage: (addon) => {
-          const { targets: seen } = addon;
+          const { targets: seen, secrets } = addon;
           const { rules, refused } = targets.coverage();
           return {
             cluster: { node, ageMs: Math.round(ageMs()), trouble: watchLog.trouble() ?? null },
             targets: seen.map((target) => ({ ...target, because: rules.get(target.cgroup) ?? null })),
+            secrets,
             refused,
             notes: [...targets.status().notes, ...reader.problems()],
           };

@@ -89,6 +89,7 @@ export function fakeCapture({
         tls: { handshakes: 0, decrypted: 0, dark: {}, processes: [] },
         notes: [],
       })),
+      secrets: {},
     }),
     stop() {
       stopped = true;

@@ -59,7 +59,7 @@ pub enum Command {
     Next { deadline: Instant, deliver: Deliver },
     Settle(String, Outcome, Reply<bool>),
     Account(Reply<Account>),
-    Coverage(Reply<Vec<TargetCoverage>>),
+    Coverage(Reply<Coverage>),
     Stop(Reply<()>),
     Close,
 }
@@ -84,6 +84,12 @@ impl Account {
         let held = counters.copied().saturating_sub(ledger.drained) + held_in_flows;
         Self { closes: exchanges && slack && drained, ledger, counters, in_flight, held }
     }
+}
+
+pub struct Coverage {
+    pub targets: Vec<TargetCoverage>,
+    /// TLS secrets by what became of them, and probes.
+    pub secrets: BTreeMap<String, u64>,
 }
 
 pub struct TargetCoverage {
@@ -149,6 +155,9 @@ impl State {
     }
 
     fn take_secret(&mut self, secret: &LoggedSecret) {
+        if !self.is_wanted(secret.target) {
+            return;
+        }
         // Without it, nothing but trial could tell whose it is.
         let Some(random) = &secret.client_random else {
             self.secrets_unbound += 1;
@@ -616,7 +625,7 @@ impl Owner<'_, '_> {
         Ok(Account::new(&state.ledger, counters, in_flight, state.flows.held_bytes()))
     }
 
-    fn coverage(&self) -> Vec<TargetCoverage> {
+    fn coverage(&self) -> Coverage {
         let kernel = self.kernel.borrow();
         let state = self.state.borrow();
         let probes = self.probes.borrow();
@@ -647,7 +656,10 @@ impl Owner<'_, '_> {
             })
             .collect();
         all.sort_by(|a, b| a.cgroup.cmp(&b.cgroup));
-        all
+        let mut secrets = probes.as_ref().map(Probes::counters).unwrap_or_default();
+        secrets.insert("unclaimed".to_owned(), state.flows.unclaimed_secrets());
+        secrets.insert("without_client_random".to_owned(), state.secrets_unbound);
+        Coverage { targets: all, secrets }
     }
 
     fn serve_waiting(&mut self) {

@@ -150,6 +150,7 @@ pub struct TlsProcess {
 #[napi(object)]
 pub struct Coverage {
     pub targets: Vec<TargetCoverage>,
+    pub secrets: BTreeMap<String, f64>,
 }
 
 type Resolver = Box<dyn FnOnce(Env) -> Result<Either<Batch, Null>>>;
@@ -263,8 +264,9 @@ impl Capture {
 
     #[napi]
     pub fn coverage(&self) -> Result<Coverage, Code> {
-        let targets = self.ask(Command::Coverage)?;
-        Ok(Coverage { targets: targets.into_iter().map(to_coverage).collect() })
+        let coverage = self.ask(Command::Coverage)?;
+        let targets = coverage.targets.into_iter().map(to_coverage).collect();
+        Ok(Coverage { targets, secrets: to_numbers(coverage.secrets) })
     }
 
     #[napi]

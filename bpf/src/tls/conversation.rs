@@ -97,7 +97,7 @@ impl Conversation {
     }
 
     pub fn secret_set(&self) -> SecretSet {
-        let mut set = SecretSet::new();
+        let mut set = SecretSet::default();
         for (label, secret) in &self.secrets {
             set.set(label.as_bytes(), secret);
         }

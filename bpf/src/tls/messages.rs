@@ -34,11 +34,6 @@ impl Messages {
         self.left = 0;
     }
 
-    /// A message has begun and not ended.
-    pub fn is_within(&self) -> bool {
-        !self.kept.is_empty()
-    }
-
     /// Calls `each` with every message that ends in `bytes`; ends early with its error. `wanted`: kinds whose body is read.
     /// Costs a copy of what is wanted, and a step for each message.
     pub fn push<E: From<TooLong>>(

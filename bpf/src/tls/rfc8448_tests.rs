@@ -159,7 +159,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 fn replay(trace: &Trace) -> (Session, Vec<Vec<u8>>) {
-    let mut secrets = SecretSet::new();
+    let mut secrets = SecretSet::default();
     for (label, secret) in trace.secrets {
         assert!(secrets.set(label.as_bytes(), &bytes(secret)));
     }

@@ -17,10 +17,6 @@ pub struct SecretSet {
 }
 
 impl SecretSet {
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Takes one line's secret. `false`: a label that opens no record, an impossible length, or another secret stands
     /// under this label already (the set belongs to another connection); then nothing changed.
     pub fn set(&mut self, label: &[u8], secret: &[u8]) -> bool {
@@ -123,7 +119,7 @@ mod tests {
 
     #[test]
     fn labels_that_open_no_record_and_impossible_lengths_are_refused() {
-        let mut set = SecretSet::new();
+        let mut set = SecretSet::default();
         for (label, len, taken) in [
             (&b"EXPORTER_SECRET"[..], 32, false),
             (b"EARLY_EXPORTER_SECRET", 32, false),
@@ -141,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_secret_may_be_told_twice_and_never_replaced() {
-        let mut set = SecretSet::new();
+        let mut set = SecretSet::default();
         assert!(set.set(b"SERVER_TRAFFIC_SECRET_0", &[1; 32]));
         assert!(set.set(b"SERVER_TRAFFIC_SECRET_0", &[1; 32]));
         assert!(!set.set(b"SERVER_TRAFFIC_SECRET_0", &[2; 32]));

@@ -28,7 +28,7 @@ impl Session {
             // The ChangeCipherSpec may be among what is missing: then the record is encrypted.
             let hidden = self.verify(side, record, secrets, plain);
             match hidden {
-                Verified::At(_) => {
+                Verified::Here => {
                     return self.take_tls12(side, record[0], plain);
                 }
                 Verified::SecretMissing => return Ok(Opened::SecretMissing),
@@ -51,7 +51,7 @@ impl Session {
         plain: &mut Vec<u8>,
     ) -> Result<Opened, Dark> {
         match self.verify(side, record, secrets, plain) {
-            Verified::At(_) => self.take_tls12(side, record[0], plain),
+            Verified::Here => self.take_tls12(side, record[0], plain),
             Verified::SecretMissing => Ok(Opened::SecretMissing),
             Verified::Nowhere => Ok(Opened::Bad),
         }

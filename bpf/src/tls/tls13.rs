@@ -65,7 +65,7 @@ impl Session {
         }
         let is_first = side == Side::Client && direction.epoch == Epoch::Handshake && direction.traffic.is_none();
         match self.verify(side, record, secrets, plain) {
-            Verified::At(_) => self.take_tls13(side, plain),
+            Verified::Here => self.take_tls13(side, plain),
             Verified::SecretMissing => Ok(Opened::SecretMissing),
             Verified::Nowhere if is_first => {
                 let refused = self.refuse(record);

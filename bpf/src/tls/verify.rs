@@ -1,5 +1,5 @@
 //! Where a record verifies, and with which key: the only way by which a session gets on behind the hellos.
-use super::direction::{Epoch, Found};
+use super::direction::Epoch;
 use super::keys::{HEADER_BYTES, Key, Traffic};
 use super::opened::Side;
 use super::record::MAX_PLAINTEXT_BYTES;
@@ -12,7 +12,7 @@ const MAX_EXPANSION_TLS13: usize = 256;
 const MAX_EXPANSION_TLS12: usize = 2048;
 
 pub(super) enum Verified {
-    At(Found),
+    Here,
     /// Not under the keys there are; one is missing.
     SecretMissing,
     Nowhere,
@@ -108,7 +108,7 @@ impl Session {
                 self.early_data = EarlyData::Unknown;
             }
         }
-        Verified::At(found)
+        Verified::Here
     }
 
     pub(super) fn derive(&self, side: Side, epoch: Epoch, secrets: Option<&SecretSet>) -> Derived {

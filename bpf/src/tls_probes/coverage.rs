@@ -24,20 +24,6 @@ pub struct ProcessCoverage {
     pub(super) member: u64,
 }
 
-impl ProcessCoverage {
-    /// "nginx (pid 7): libssl.so.3, OpenSSL 3.0.19: inner keylog function at +0x32e50; 12 secrets"
-    pub fn sentence(&self) -> String {
-        let Self { pid, executable, library, version, probe, attached, hits, .. } = self;
-        let named = [library.as_deref(), version.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(", ");
-        let named = if named.is_empty() { named } else { format!("{named}: ") };
-        match (attached, hits) {
-            (false, _) => format!("{executable} (pid {pid}): {named}{probe}"),
-            (true, 0) => format!("{executable} (pid {pid}): {named}{probe}; not hit yet"),
-            (true, _) => format!("{executable} (pid {pid}): {named}{probe}; {hits} secrets"),
-        }
-    }
-}
-
 /// A bound on what a container full of processes takes.
 const MAX_KEPT: usize = 16_384;
 

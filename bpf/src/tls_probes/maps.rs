@@ -30,15 +30,6 @@ pub struct Mapping {
     pub deleted: bool,
 }
 
-impl Mapping {
-    /// Where the byte at `offset` of the file lies in the process.
-    pub fn address(&self, offset: u64) -> Option<u64> {
-        let within = offset.checked_sub(self.offset)?;
-        let address = self.start.checked_add(within)?;
-        (address < self.end).then_some(address)
-    }
-}
-
 /// The text of /proc/PID/maps. Errors: `NotFound` and ESRCH when the process is gone, `PermissionDenied` without
 /// CAP_SYS_PTRACE, `FileTooLarge` over 16 MiB.
 pub fn read(pid: u32) -> io::Result<Vec<u8>> {
@@ -109,13 +100,6 @@ mod tests {
         assert_eq!((found[0].start, found[0].end, found[0].offset), (0x55d0_c0a2_0000, 0x55d0_c0b0_0000, 0x20000));
         assert_eq!((found[1].path.to_str(), found[1].deleted), (Some("/opt/a b/libssl.so.3"), true));
         assert_eq!(at(TEXT, 0x55d0_c0a0_0000), Some(nginx));
-    }
-
-    #[test]
-    fn a_place_in_the_file_has_an_address_only_where_it_is_mapped() {
-        let nginx = executable(TEXT).next().unwrap();
-        let addresses = [0x1ffff, 0x20000, 0xfffff, 0x10_0000, u64::MAX].map(|offset| nginx.address(offset));
-        assert_eq!(addresses, [None, Some(0x55d0_c0a2_0000), Some(0x55d0_c0af_ffff), None, None]);
     }
 
     proptest! {

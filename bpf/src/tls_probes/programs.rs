@@ -83,8 +83,9 @@ fn load(
     random: Option<&ClientRandom>,
     wanted: impl Fn(&str) -> bool,
 ) -> Result<Object, libbpf_rs::Error> {
-    // A copy, since libelf wants it aligned.
-    let mut open = ObjectBuilder::default().open_memory(&image.to_vec())?;
+    // libelf wants it aligned, which what is compiled in is not.
+    let image = image.to_vec();
+    let mut open = ObjectBuilder::default().open_memory(&image)?;
     for mut map in open.maps_mut() {
         let name = map.name().to_string_lossy().into_owned();
         if let Some((_, fd)) = shared.iter().find(|(shared, _)| *shared == name) {

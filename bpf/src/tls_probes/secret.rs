@@ -12,12 +12,10 @@ pub struct LoggedSecret {
     /// Cgroup id, as `Record::target`.
     pub target: u64,
     pub tgid: u32,
-    /// The library's handle of the connection. Of Go its configuration's, which says nothing.
-    pub ssl: u64,
     pub ktime_ns: u64,
     /// `CLIENT_RANDOM`, `SERVER_TRAFFIC_SECRET_0` …: the first word of a line of a key log file.
     pub label: String,
-    /// None: the probed function does not know it; (tgid, ssl) binds.
+    /// None: the probed function does not know it.
     pub client_random: Option<[u8; RANDOM]>,
     /// 1 to 64 bytes.
     pub secret: Zeroizing<Box<[u8]>>,
@@ -39,7 +37,6 @@ pub fn parse(value: &[u8; SECRET_VALUE]) -> Option<(LoggedSecret, Origin)> {
     }
     let secret = LoggedSecret {
         target: word(0)?,
-        ssl: word(8)?,
         ktime_ns: word(16)?,
         tgid: u32::from_ne_bytes(*value[40..].first_chunk()?),
         label: str::from_utf8(&value[48..48 + label_len]).ok()?.to_owned(),
