@@ -142,8 +142,10 @@ impl Direction {
     fn guess(&self, record: &[u8]) -> Option<Found> {
         let (nonce, seq) = self.last_nonce?;
         let ahead = explicit_nonce(record)?.wrapping_sub(nonce);
-        let most = self.hole.passed.saturating_add(self.hole.lost).saturating_add(1);
-        (ahead <= most).then(|| Found { step: 0, seq: seq.saturating_add(ahead) })
+        let least = self.hole.passed.saturating_add(1);
+        let most = least.saturating_add(self.hole.lost);
+        // Never the last one again, nor one of those that are known to have gone by.
+        (least..=most).contains(&ahead).then(|| Found { step: 0, seq: seq.saturating_add(ahead) })
     }
 
     /// A record verified at `found`: the hole is over. `has_explicit_nonce`: GCM of TLS 1.2.

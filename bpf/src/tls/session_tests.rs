@@ -356,6 +356,22 @@ fn is_subsequence(some: &[Vec<u8>], all: &[Vec<u8>]) -> bool {
     some.iter().all(|one| all.any(|other| other == one))
 }
 
+#[test]
+fn a_record_that_comes_again_where_one_may_be_missing_is_not_read_again() {
+    for suite in SUITES {
+        let conversation = Conversation::hold(&Plan::new(suite));
+        let secrets = conversation.secret_set();
+        let mut session = Session::new();
+        let mut plain = Vec::new();
+        for (side, record) in &conversation.records {
+            if session.open(*side, record, Some(&secrets), &mut plain) == Opened::Data {
+                session.lose(*side, 1);
+                assert_eq!(session.open(*side, record, Some(&secrets), &mut plain), Opened::Bad, "{suite:x}");
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
