@@ -242,6 +242,12 @@ impl<'a> Elf<'a> {
         ranges.into_iter().map(|range| (range.start as u64, &self.data[range]))
     }
 
+    /// File ranges of all that is mapped, likewise.
+    pub fn mapped(&self) -> impl Iterator<Item = (u64, &'a [u8])> {
+        let ranges = self.ranges(|_| true);
+        ranges.into_iter().map(|range| (range.start as u64, &self.data[range]))
+    }
+
     /// File ranges of writable data, likewise.
     pub fn writable(&self) -> impl Iterator<Item = (u64, &'a [u8])> {
         let ranges = self.ranges(|s| s.writable);

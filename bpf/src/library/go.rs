@@ -15,6 +15,8 @@ const MAGIC_1_20: u32 = 0xffff_fff1;
 const MAGIC_1_16: u32 = 0xffff_fffa;
 /// Kubernetes' programs have some 100,000.
 const MAX_FUNCTIONS: usize = 4 << 20;
+/// What looks like the table's header and is none.
+const MAX_HEADERS: usize = 64;
 
 /// "go1.26.8"; None: not a Go program, or one from before 1.13.
 pub fn version(elf: &Elf) -> Option<String> {
@@ -42,37 +44,68 @@ pub fn minor(version: &str) -> Option<u32> {
     rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())].parse().ok()
 }
 
+/// Whether a function of this full name is in the program.
+pub fn has(elf: &Elf, name: &str) -> bool {
+    table(elf).is_some_and(|(_, table)| memmem::find(table, name.as_bytes()).is_some())
+}
+
+/// The function table and its address. External linking of a position-independent program (up to Go 1.25) leaves no section
+/// for it: then it is looked for by its header.
+fn table<'a>(elf: &Elf<'a>) -> Option<(u64, &'a [u8])> {
+    elf.section(".gopclntab").or_else(|| {
+        [MAGIC_1_20, MAGIC_1_18, MAGIC_1_16].iter().find_map(|magic| {
+            // Two zeros, instructions of one byte, pointers of eight.
+            let header = [&magic.to_le_bytes()[..], &[0, 0, 1, 8]].concat();
+            elf.mapped().find_map(|(offset, data)| {
+                let tables = memmem::find_iter(data, &header).take(MAX_HEADERS).map(|at| (at, &data[at..]));
+                let (at, table) = tables.into_iter().find(|(_, table)| Layout::of(table).is_ok())?;
+                Some((elf.address_of(offset + at as u64)?, table))
+            })
+        })
+    })
+}
+
+/// Where the parts of a table are.
+struct Layout<'a> {
+    magic: u32,
+    count: usize,
+    names: &'a [u8],
+    entries: &'a [u8],
+}
+
+impl<'a> Layout<'a> {
+    fn of(table: &'a [u8]) -> Result<Self, Refusal> {
+        let refuse = |why: &str| Refusal::Go(why.to_owned());
+        let cut = || refuse("it is cut");
+        let magic = u32_at(table, 0).ok_or_else(cut)?;
+        if table.get(7) != Some(&8) {
+            return Err(refuse("not of a 64-bit program"));
+        }
+        // 1.18 put the address of the text between the numbers of files and of names.
+        let words = match magic {
+            MAGIC_1_18 | MAGIC_1_20 => 3,
+            MAGIC_1_16 => 2,
+            other => return Err(Refusal::Go(format!("format {other:#x} is not known (known: Go 1.16 to 1.26)"))),
+        };
+        let word = |n: usize| u64_at(table, 8 + 8 * n).and_then(|v| usize::try_from(v).ok()).ok_or_else(cut);
+        let count = word(0)?;
+        if count > MAX_FUNCTIONS {
+            return Err(refuse("more functions than any program has"));
+        }
+        let names = table.get(word(words)?..word(words + 1)?).ok_or_else(cut)?;
+        let entries = table.get(word(words + 4)?..).ok_or_else(cut)?;
+        Ok(Self { magic, count, names, entries })
+    }
+}
+
 /// The address of a function by its full name.
 pub fn function(elf: &Elf, name: &str) -> Result<u64, Refusal> {
     let refuse = |why: &str| Refusal::Go(why.to_owned());
-    // External linking of a position-independent program puts it where relocated data goes.
-    let (address, table) = [".gopclntab", ".data.rel.ro.gopclntab"]
-        .iter()
-        .find_map(|section| elf.section(section))
-        .ok_or_else(|| refuse("no section .gopclntab"))?;
-    let cut = || refuse("it is cut");
-    let magic = u32_at(table, 0).ok_or_else(cut)?;
-    if table.get(7) != Some(&8) {
-        return Err(refuse("not of a 64-bit program"));
-    }
-    // 1.18 put the address of the text between the numbers of files and of names.
-    let words = match magic {
-        MAGIC_1_18 | MAGIC_1_20 => 3,
-        MAGIC_1_16 => 2,
-        other => return Err(Refusal::Go(format!("format {other:#x} is not known (known: Go 1.16 to 1.26)"))),
-    };
-    let word = |n: usize| u64_at(table, 8 + 8 * n).and_then(|v| usize::try_from(v).ok()).ok_or_else(cut);
-    let count = word(0)?;
-    let (names, cu) = (word(words)?, word(words + 1)?);
-    let entries = table.get(word(words + 4)?..).ok_or_else(cut)?;
-    let names = table.get(names..cu).ok_or_else(cut)?;
-
+    let (address, table) = table(elf).ok_or_else(|| refuse("no section .gopclntab"))?;
+    let Layout { magic, count, names, entries } = Layout::of(table)?;
     let pattern = [b"\0", name.as_bytes(), b"\0"].concat();
     let name_at = memmem::find(names, &pattern).ok_or_else(|| Refusal::Go(format!("no function {name}")))? + 1;
-    let name_at = u32::try_from(name_at).map_err(|_| cut())?;
-    if count > MAX_FUNCTIONS {
-        return Err(refuse("more functions than any program has"));
-    }
+    let name_at = u32::try_from(name_at).map_err(|_| refuse("it is too large"))?;
     if magic == MAGIC_1_16 {
         // Pairs of an address and the place of what is told of it; there, behind the address, the place of the name.
         let pairs = (0..count).map_while(|n| Some((u64_at(entries, 16 * n)?, u64_at(entries, 16 * n + 8)?)));
@@ -91,7 +124,7 @@ pub fn function(elf: &Elf, name: &str) -> Result<u64, Refusal> {
         .find(|(_, at)| name_of(*at) == Some(name_at))
         .ok_or_else(|| refuse("the name of a function without the function"))?;
     let text = text(elf, address).ok_or_else(|| refuse("the start of Go's code is not told (no module data)"))?;
-    text.checked_add(u64::from(offset)).ok_or_else(cut)
+    text.checked_add(u64::from(offset)).ok_or_else(|| refuse("an address beyond all memory"))
 }
 
 /// `runtime.text`, which offsets count from: from the module data, the one place that points to the table (its header, too,

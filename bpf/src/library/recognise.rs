@@ -72,7 +72,7 @@ pub fn recognise(elf: &Elf) -> Vec<Library> {
     let has = |name| defined.contains_key(name);
     let mut found = Vec::new();
     let mut add = |implementation, version| found.push(Library { implementation, version });
-    if let Some(version) = go::version(elf).filter(|_| elf.contains(go::WRITE_KEY_LOG.as_bytes())) {
+    if let Some(version) = go::version(elf).filter(|_| go::has(elf, go::WRITE_KEY_LOG)) {
         add(Implementation::Go, Some(version));
     }
     let labelled = elf.contains(b"CLIENT_HANDSHAKE_TRAFFIC_SECRET");

@@ -196,6 +196,21 @@ fn openssl_inside_node_is_found_by_symbol_with_the_place_of_the_client_random() 
     assert!(sites.iter().all(|s| s.entry.instruction == Instruction::Emulated), "{sites:?}");
 }
 
+/// BoringSSL is in no Debian package; a wheel or a proxy's binary will do (PODMIRROR_TEST_BORINGSSL).
+#[test]
+fn secrets_of_a_stripped_boringssl_are_found_by_its_labels_and_the_client_random_by_what_is_written_in_hex() {
+    let Some(path) = std::env::var_os("PODMIRROR_TEST_BORINGSSL") else {
+        eprintln!("skipped: PODMIRROR_TEST_BORINGSSL names no file");
+        return;
+    };
+    let Some(data) = read(path) else { return };
+    let elf = Elf::parse(&data).unwrap();
+    let libraries = recognise(&elf);
+    assert!(libraries.iter().any(|l| l.implementation == Implementation::BoringSsl), "{libraries:?}");
+    let found = keylog::find_for(&elf, &libraries).unwrap();
+    assert!(matches!(found.form, Form::Log { random: Random { pointer: Some(_), .. } }), "{found:?}");
+}
+
 #[test]
 fn files_without_a_site_are_refused_in_words() {
     let rows = [
