@@ -3,7 +3,7 @@ import type { ExecutionContext } from 'ava';
 import { Capture } from '../../bpf/addon.ts';
 import type { CaptureOptions, Ledger } from '../../bpf/index.d.ts';
 import { type Cgroup, createCgroup } from './cgroup.ts';
-import { type Collector, collectExchanges } from './exchanges.ts';
+import { type CapturedExchange, type Collector, collectExchanges } from './exchanges.ts';
 import { type Nginx, type NginxOptions, startNginx } from './nginx.ts';
 
 export interface OpenCapture {
@@ -11,9 +11,14 @@ export interface OpenCapture {
   collector: Collector;
 }
 
-export function openCapture(t: ExecutionContext, options: CaptureOptions = {}): OpenCapture {
+/** `take`: gets each exchange instead of the collector, where there are too many to keep. */
+export function openCapture(
+  t: ExecutionContext,
+  options: CaptureOptions = {},
+  take?: (exchange: CapturedExchange) => void,
+): OpenCapture {
   const capture = new Capture(options);
-  const collector = collectExchanges(capture);
+  const collector = collectExchanges(capture, take);
   t.teardown(async () => {
     capture.stop();
     await collector.finish(0);

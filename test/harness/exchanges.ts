@@ -9,6 +9,14 @@ export interface CapturedHeader {
   value: Buffer;
 }
 
+export interface CapturedTls {
+  version: string;
+  cipherSuite: string;
+  serverName?: string;
+  alpn?: string;
+  boundBy: string;
+}
+
 /** `Exchange` of processor/exchange.proto; absent facts are undefined, an absent response is null. */
 export interface CapturedExchange {
   target: number;
@@ -18,6 +26,8 @@ export interface CapturedExchange {
     serverAddress: Buffer;
     serverPort: number;
     flowId: string;
+    /** Null: plaintext. */
+    tls: CapturedTls | null;
   };
   protocol: 'HTTP1' | 'HTTP2';
   request: {
@@ -78,16 +88,17 @@ export function decodeBatch(bytes: Uint8Array): CapturedExchange[] {
   return exchanges;
 }
 
-/** Begins at once to take batches; each is settled as delivered. */
-export function collectExchanges(capture: Source): Collector {
+/** Begins at once to take batches; each is settled as delivered. `take`: instead of keeping them all. */
+export function collectExchanges(capture: Source, take?: (exchange: CapturedExchange) => void): Collector {
   const exchanges: CapturedExchange[] = [];
+  const keep = take ?? ((exchange: CapturedExchange) => void exchanges.push(exchange));
   let running = true;
   let lastAt = performance.now();
   const loop = (async () => {
     while (running) {
       const batch = await capture.nextBatch(POLL_MS);
       if (!batch) continue;
-      exchanges.push(...decodeBatch(batch.bytes));
+      for (const exchange of decodeBatch(batch.bytes)) keep(exchange);
       capture.settle(batch.id, 'delivered');
       lastAt = performance.now();
     }

@@ -50,8 +50,8 @@ export function factOfExchange({ request, response }: CapturedExchange): Fact {
     status: response?.status ?? 0,
     bodyLength: request.bodyLength ?? null,
     responseLength: noBody ? null : (response?.contentLength ?? null),
-    headers: headerLines(request.headers.map(textPair)),
-    trailers: headerLines(request.trailers.map(textPair)),
+    headers: headerText(request.headers),
+    trailers: headerText(request.trailers),
     bodyDigest: digest(request.body),
   };
 }
@@ -75,6 +75,11 @@ export function headerValue(headers: readonly CapturedHeader[], name: string): s
     .map(textPair)
     .find(([other]) => other.toLowerCase() === name)?.[1]
     .trim();
+}
+
+/** "Name: value", a line each. */
+export function headerText(headers: readonly CapturedHeader[]): string {
+  return headerLines(headers.map(textPair));
 }
 
 function textPair({ name, value }: CapturedHeader): HeaderPair {

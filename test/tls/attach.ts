@@ -1,0 +1,54 @@
+/** Selects a TLS server and waits until its connections are seen. */
+import type { ExecutionContext } from 'ava';
+import type { CaptureOptions } from '../../bpf/index.d.ts';
+import { type OpenCapture, openCapture } from '../harness/capture.ts';
+import { headerValue } from '../harness/facts.ts';
+import { until } from '../harness/until.ts';
+import { type Account, createAccount } from './account.ts';
+import { runLoad } from './load.ts';
+import type { TlsServer } from './server.ts';
+
+export interface Attached extends Pick<OpenCapture, 'capture'> {
+  account: Account;
+  /** Resolves when nothing has come for a while. */
+  quiet(): Promise<void>;
+}
+
+// Room enough: these tests are about what is right, and about loss only where they say so.
+const ROOM: CaptureOptions = { ringBytes: 64 << 20, maxQueueBytes: 256 << 20 };
+const NAME = 'tls';
+
+/** `version`: of the connections that are made until one is seen; 'none' for plaintext. */
+export async function attach(
+  t: ExecutionContext,
+  server: TlsServer,
+  { port = server.port, version = '1.3' }: { port?: number; version?: '1.2' | '1.3' | 'none' } = {},
+): Promise<Attached> {
+  const account = createAccount();
+  let [last, warm] = [0, false];
+  const { capture } = openCapture(t, ROOM, (exchange) => {
+    last = performance.now();
+    if (headerValue(exchange.request.headers, 'x-id')?.startsWith('warm-')) warm = true;
+    else account.take(exchange);
+  });
+  capture.select({ cgroup: server.cgroup.path, identity: { name: NAME } });
+  const seen = await until(
+    async () => {
+      await runLoad({ port, prefix: 'warm', requests: 1, connections: 1, version });
+      return until(() => warm, { timeoutMs: 200 });
+    },
+    { timeoutMs: 15_000, everyMs: 50 },
+  );
+  if (!seen)
+    throw new Error(
+      `attach: no connection is seen: ${JSON.stringify([capture.ledger(), capture.coverage()])}`,
+    );
+  return {
+    capture,
+    account,
+    async quiet() {
+      const begin = performance.now();
+      await until(() => performance.now() - Math.max(begin, last) > 700, { timeoutMs: 60_000, everyMs: 50 });
+    },
+  };
+}
