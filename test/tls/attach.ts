@@ -18,31 +18,31 @@ export interface Attached extends Pick<OpenCapture, 'capture'> {
 const ROOM: CaptureOptions = { ringBytes: 64 << 20, maxQueueBytes: 256 << 20 };
 const NAME = 'tls';
 
-/** `version`: of the connections that are made until one is seen; 'none' for plaintext. */
+export interface Attaching {
+  /** Another one than the server's first. */
+  port?: number;
+  /** Of the connections that are made until one is seen; 'none' for plaintext. */
+  version?: '1.2' | '1.3' | 'none';
+  limits?: CaptureOptions;
+}
+
 export async function attach(
   t: ExecutionContext,
   server: TlsServer,
-  { port = server.port, version = '1.3' }: { port?: number; version?: '1.2' | '1.3' | 'none' } = {},
+  { port = server.port, version = '1.3', limits = ROOM }: Attaching = {},
 ): Promise<Attached> {
   const account = createAccount();
   let [last, warm] = [0, false];
-  const { capture } = openCapture(t, ROOM, (exchange) => {
+  const { capture } = openCapture(t, limits, (exchange) => {
     last = performance.now();
     if (headerValue(exchange.request.headers, 'x-id')?.startsWith('warm-')) warm = true;
     else account.take(exchange);
   });
   capture.select({ cgroup: server.cgroup.path, identity: { name: NAME } });
-  const seen = await until(
-    async () => {
-      await runLoad({ port, prefix: 'warm', requests: 1, connections: 1, version });
-      return until(() => warm, { timeoutMs: 200 });
-    },
-    { timeoutMs: 15_000, everyMs: 50 },
-  );
-  if (!seen)
-    throw new Error(
-      `attach: no connection is seen: ${JSON.stringify([capture.ledger(), capture.coverage()])}`,
-    );
+  await untilSeen(port, () => warm, version).catch((cause) => {
+    const account = JSON.stringify([capture.ledger(), capture.coverage()]);
+    throw new Error(`attach: ${cause.message}: ${account}`, { cause });
+  });
   return {
     capture,
     account,
@@ -51,4 +51,20 @@ export async function attach(
       await until(() => performance.now() - Math.max(begin, last) > 700, { timeoutMs: 60_000, everyMs: 50 });
     },
   };
+}
+
+/** Makes connections until one is seen: a probe that is asked for is there a moment later. */
+export async function untilSeen(
+  port: number,
+  seen: () => boolean,
+  version: Attaching['version'] = '1.3',
+): Promise<void> {
+  const came = await until(
+    async () => {
+      await runLoad({ port, prefix: 'warm', requests: 1, connections: 1, version });
+      return until(seen, { timeoutMs: 200 });
+    },
+    { timeoutMs: 15_000, everyMs: 50 },
+  );
+  if (!came) throw new Error('no connection is seen');
 }

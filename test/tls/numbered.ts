@@ -46,3 +46,8 @@ function bodyWords(key: number): number {
   if (key % 1475 === 0) return 12_000;
   return key % 95 === 0 ? 5000 : (key % 400) + 1;
 }
+
+/** As the client sends it. */
+export function requestText({ method, target, headers, body }: NumberedRequest): string {
+  return `${method} ${target} HTTP/1.1\r\n${headers.replaceAll('\n', '\r\n')}\r\n\r\n${body}`;
+}

@@ -8,11 +8,11 @@ import { AEADS, type Aead } from '../suites.ts';
 export interface NginxPorts {
   aead: Record<Aead, number>;
   plaintext: number;
-  /** Wants a group that the client sends no share for. */
+  /** Wants a group that the client sends no share for, and asks for a certificate. */
   retry: number;
   /** Pads its records to multiples of 512 bytes. */
   padding: number;
-  /** Sends records of 512 bytes at most. */
+  /** Sends records of 512 bytes at most, and knows no extended master secret. */
   fragments: number;
   earlyData: number;
 }
@@ -90,13 +90,14 @@ http {
   ssl_certificate ${certificate};
   ssl_certificate_key ${key};
   ssl_protocols TLSv1.2 TLSv1.3;
+  ssl_session_cache shared:sessions:1m;
   root ${folder};
   add_header X-Id $http_x_id always;
   ${suites.join('\n  ')}
   ${server(`127.0.0.1:${ports.plaintext}`)}
-  ${server(`127.0.0.1:${ports.retry} ssl`, 'ssl_ecdh_curve secp384r1;')}
+  ${server(`127.0.0.1:${ports.retry} ssl`, 'ssl_ecdh_curve secp384r1; ssl_verify_client optional_no_ca;')}
   ${server(`127.0.0.1:${ports.padding} ssl`, 'ssl_conf_command RecordPadding 512;')}
-  ${server(`127.0.0.1:${ports.fragments} ssl`, 'ssl_buffer_size 512;')}
+  ${server(`127.0.0.1:${ports.fragments} ssl`, 'ssl_buffer_size 512; ssl_conf_command Options -ExtendedMasterSecret;')}
   ${server(`127.0.0.1:${ports.earlyData} ssl`, 'ssl_early_data on;')}
   # Over a unix socket, so that it is no second exchange: reads a body to its end before it answers.
   server { listen unix:${folder}/read.sock; access_log off; location / { return 200 "read\\n"; } }
