@@ -8,11 +8,19 @@ import { suiteName } from './suites.ts';
 export interface Account {
   take(exchange: CapturedExchange): void;
   /** Whose id is another's are passed by from here on. */
-  begin(prefix: string): void;
+  begin(prefix: string, expectations?: Expectations): void;
   /** Answered exchanges since `begin`. */
   count(): number;
+  /** What is not as its number says; the first few. */
+  wrong(): string[];
   /** Everything since `begin` against the lines of the server with the same prefix. */
   compare(lines: readonly AccessLine[]): Comparison;
+}
+
+export interface Expectations {
+  serverName?: string;
+  /** The connections are older than the capture: read by calls if at all, and marked. */
+  older?: boolean;
 }
 
 export interface Comparison {
@@ -33,8 +41,9 @@ const FIRST = 8;
 /** The capture's default `maxBodyBytes`. */
 const BODY_CAP = 65_536;
 
-export function createAccount({ serverName = 'shop.example' }: { serverName?: string } = {}): Account {
+export function createAccount(): Account {
   let prefix = '';
+  let expectations: Required<Expectations> = { serverName: '', older: false };
   /** What the server's line must agree with, by id. */
   let seen = new Map<string, string>();
   let unanswered = 0;
@@ -46,19 +55,21 @@ export function createAccount({ serverName = 'shop.example' }: { serverName?: st
   };
 
   return {
-    begin(next) {
+    begin(next, { serverName = 'shop.example', older = false } = {}) {
       prefix = next;
+      expectations = { serverName, older };
       seen = new Map();
       [unanswered, wrongCount, wrong] = [0, 0, []];
     },
     count: () => seen.size,
+    wrong: () => wrong,
     take(exchange) {
       const id = headerValue(exchange.request.headers, 'x-id') ?? null;
       if (id !== null && !id.startsWith(`${prefix}-`)) return;
       const request = id === null ? null : requestOfId(prefix, id);
       if (!request)
         return say(id ?? '(no id)', `no such request: ${exchange.request.target.toString('latin1')}`);
-      for (const difference of differences(exchange, request, serverName)) say(request.id, difference);
+      for (const difference of differences(exchange, request, expectations)) say(request.id, difference);
       if (exchange.response === null) {
         unanswered += 1;
         return;
@@ -113,7 +124,7 @@ function factOfLine({ method, target, status, version, suite }: AccessLine): str
 function* differences(
   { request, response, connection, gap, conflicting, joinedLate }: CapturedExchange,
   expected: NumberedRequest,
-  serverName: string,
+  { serverName, older }: Required<Expectations>,
 ): Generator<string> {
   const target = request.target.toString('latin1');
   if (target !== expected.target) yield `target ${target}`;
@@ -130,10 +141,12 @@ function* differences(
     if (request.bodyLength !== expected.body.length) yield `body length ${request.bodyLength}`;
     if (request.bodyTruncated !== expected.body.length > BODY_CAP)
       yield `truncated: ${request.bodyTruncated}`;
-    if (gap || conflicting || joinedLate) yield `flags ${JSON.stringify({ gap, conflicting, joinedLate })}`;
+    if (gap || conflicting || joinedLate !== older)
+      yield `flags ${JSON.stringify({ gap, conflicting, joinedLate })}`;
   }
   const { tls } = connection;
   if (!tls) return;
-  if (tls.boundBy !== 'aead') yield `bound by ${tls.boundBy}`;
-  if (tls.serverName !== serverName) yield `server name ${tls.serverName}`;
+  if (tls.boundBy !== (older ? 'call' : 'aead')) yield `bound by ${tls.boundBy}`;
+  // Nobody saw the ClientHello of an older one.
+  if (!older && tls.serverName !== serverName) yield `server name ${tls.serverName}`;
 }

@@ -56,7 +56,7 @@ export async function attach(
 /** Makes connections until one is seen: a probe that is asked for is there a moment later. */
 export async function untilSeen(
   port: number,
-  seen: () => boolean,
+  seen: () => boolean | Promise<boolean>,
   version: Attaching['version'] = '1.3',
 ): Promise<void> {
   const came = await until(

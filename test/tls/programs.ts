@@ -13,6 +13,8 @@ export interface Programs {
   client: string;
   /** Server; stripped, as many Go programs in containers are. */
   echo: string;
+  /** Looks for secrets in processes and files. */
+  memory: string;
 }
 
 export function cacheFolder(): string {
@@ -26,7 +28,7 @@ export async function buildPrograms(): Promise<Programs> {
     const work = `${folder}.${process.pid}`;
     mkdirSync(work, { recursive: true });
     const flags = ['-trimpath', '-buildvcs=false', '-ldflags', '-s -w'];
-    await runTool('go', ['build', '-C', SOURCES, ...flags, '-o', work, './client', './echo']);
+    await runTool('go', ['build', '-C', SOURCES, ...flags, '-o', work, './client', './echo', './memory']);
     try {
       renameSync(work, folder);
     } catch {
@@ -34,7 +36,7 @@ export async function buildPrograms(): Promise<Programs> {
       rmSync(work, { recursive: true });
     }
   }
-  return { client: join(folder, 'client'), echo: join(folder, 'echo') };
+  return { client: join(folder, 'client'), echo: join(folder, 'echo'), memory: join(folder, 'memory') };
 }
 
 function digestOf(folder: string): string {
