@@ -10,6 +10,7 @@ import { type NumberedRequest, numberedRequest, requestText } from '../tls/numbe
 import { type Act, runSession } from '../tls/s-client.ts';
 import { openServer } from '../tls/server.ts';
 import { type NginxPorts, nginx, nginxPorts } from '../tls/servers/nginx.ts';
+import { told } from '../tls/told.ts';
 
 interface Stage {
   port(of: keyof Omit<NginxPorts, 'aead'>): number;
@@ -160,7 +161,7 @@ for (const { title, play } of ROWS) {
     const lines = (await server.accessLog(answered)).filter(({ id }) => id.startsWith(`${PREFIX}-`));
     t.is(lines.length, answered, 'the harness itself: nginx logs what was answered');
     const { right, wrong, missing } = account.compare(lines);
-    const about = JSON.stringify([capture.ledger(), capture.coverage()]);
+    const about = told(capture);
     t.deepEqual(wrong, []);
     t.deepEqual(missing, [], about);
     t.is(right, answered, about);

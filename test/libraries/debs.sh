@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# debs.sh [SUITE…]: unpacks the TLS libraries of other Debian suites into the cache, once, for the tests that look for probe
-# sites in them, and prints the folder: SUITE/usr/lib/… below it. Nothing is installed; apt's own state is left alone.
+# debs.sh [SUITE…]: unpacks OpenSSL of other Debian suites into the cache, once, each with what it takes to run it there:
+# SUITE is a folder for chroot. Prints the folder of them. Nothing is installed; apt's own state is left alone.
 # A suite that the mirror does not have is said on stderr and passed by.
 set -euo pipefail
 
 suites=${*:-bullseye bookworm trixie sid}
-folder=${XDG_CACHE_HOME:-$HOME/.cache}/podmirror/libraries
-packages() { # What carries the library, by suite: the name follows OpenSSL's ABI and the transition to 64-bit time_t.
+folder=${XDG_CACHE_HOME:-$HOME/.cache}/podmirror/libraries-2
+packages() { # The library's name follows OpenSSL's ABI and the transition to 64-bit time_t.
 	case $1 in
-		bullseye) echo libssl1.1 ;;
-		bookworm) echo libssl3 ;;
-		*) echo libssl3t64 ;;
+		bullseye) echo libssl1.1 openssl libc6 ;;
+		bookworm) echo libssl3 openssl libc6 ;;
+		*) echo libssl3t64 openssl libc6 libzstd1 zlib1g ;;
 	esac
 }
 
@@ -36,6 +36,8 @@ fetch() { # SUITE: a private list and state, so that the machine's own stay as t
 	apt-get "${options[@]}" -o APT::Update::Error-Mode=any update &&
 		(cd "$work/debs" && apt-get "${options[@]}" download $(packages "$suite")) || return
 	for deb in "$work"/debs/*.deb; do dpkg-deb -x "$deb" "$work/folder" || return; done
+	# Newer suites have the loader below /usr only, and the links to it in a package with much else.
+	for link in lib lib64; do [ -e "$work/folder/$link" ] || ln -s "usr/$link" "$work/folder/$link" || return; done
 }
 
 for suite in $suites; do

@@ -5,6 +5,7 @@ import type { AccessLine } from './access-log.ts';
 import type { Attached } from './attach.ts';
 import { type LoadOptions, type LoadOutcome, startLoad } from './load.ts';
 import type { TlsServer } from './server.ts';
+import { told } from './told.ts';
 
 export interface AllRight {
   outcome: LoadOutcome;
@@ -36,11 +37,7 @@ export async function assertAllRight(
       `${Math.round(outcome.answered / outcome.seconds)} requests/s`,
   );
   t.deepEqual(wrong, [], `${prefix}: ${wrongCount} wrong`);
-  t.deepEqual(
-    missing,
-    [],
-    `${prefix}: ${missingCount} missing; ${JSON.stringify([ledger, capture.coverage()])}`,
-  );
+  t.deepEqual(missing, [], `${prefix}: ${missingCount} missing; ${told(capture)}`);
   t.true(
     unanswered <= outcome.retried,
     `${prefix}: ${unanswered} without a response, ${outcome.retried} retried`,

@@ -7,6 +7,7 @@ import { until } from '../harness/until.ts';
 import { type Account, createAccount } from './account.ts';
 import { runLoad } from './load.ts';
 import type { TlsServer } from './server.ts';
+import { told } from './told.ts';
 
 export interface Attached extends Pick<OpenCapture, 'capture'> {
   account: Account;
@@ -40,8 +41,7 @@ export async function attach(
   });
   capture.select({ cgroup: server.cgroup.path, identity: { name: NAME } });
   await untilSeen(port, () => warm, version).catch((cause) => {
-    const account = JSON.stringify([capture.ledger(), capture.coverage()]);
-    throw new Error(`attach: ${cause.message}: ${account}`, { cause });
+    throw new Error(`attach: ${cause.message}: ${told(capture)}`, { cause });
   });
   return {
     capture,

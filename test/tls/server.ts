@@ -1,6 +1,6 @@
 /** A TLS server under test: born in a cgroup, with a folder and an access log of its own. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, openSync, statSync } from 'node:fs';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { chmodSync, copyFileSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
@@ -40,11 +40,18 @@ export interface ServerPlace {
   key: string;
 }
 
-/** Starts what `program` says, and ends it with the test. `cgroup`: another one than its own. */
+export interface OpenServerOptions {
+  /** Another one than its own. */
+  cgroup?: Cgroup;
+  /** It loads a copy of libssl that no other process of the machine has: a probe in it can only be ours. */
+  ownLibrary?: boolean;
+}
+
+/** Starts what `program` says, and ends it with the test. */
 export async function openServer(
   t: ExecutionContext,
   program: (place: ServerPlace) => Promise<ServerProgram>,
-  { cgroup = openCgroup(t) }: { cgroup?: Cgroup } = {},
+  { cgroup = openCgroup(t), ownLibrary = false }: OpenServerOptions = {},
 ): Promise<TlsServer> {
   const folder = temporaryDirectory(t, 0o755);
   const { certificate, key } = makeCertificate(folder);
@@ -57,7 +64,7 @@ export async function openServer(
   const child = cgroup.spawn(file, args, {
     cwd: folder,
     stdio: ['ignore', output, output],
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...env, ...(ownLibrary && { LD_LIBRARY_PATH: copyLibrary(folder) }) },
   });
   t.teardown(() => end(child));
   const log = join(folder, 'access.log');
@@ -74,6 +81,17 @@ export async function openServer(
       offset = statSync(log, { throwIfNoEntry: false })?.size ?? 0;
     },
   };
+}
+
+/** Copies the machine's libssl into a folder below; returns that folder. */
+function copyLibrary(folder: string): string {
+  const libraries = join(folder, 'lib');
+  mkdirSync(libraries);
+  const cache = execFileSync('ldconfig', ['-p'], { encoding: 'utf8' });
+  const libssl = /libssl\.so\.3 .* => (\/\S+)/.exec(cache)?.[1];
+  if (!libssl) throw new Error('copy libssl: ldconfig knows no libssl.so.3');
+  copyFileSync(libssl, join(libraries, 'libssl.so.3'));
+  return libraries;
 }
 
 function openHelper(t: ExecutionContext, [file, ...args]: readonly [string, ...string[]]): void {
