@@ -979,7 +979,8 @@ static __always_inline void begin_record(struct flow *flow, __u32 pos, __u32 len
  */
 static __noinline int walk_records(struct __sk_buff *skb, struct flow *flow, const struct span *span)
 {
-	__u32 len = span->len, pos = 0;
+	__u32 len = span->len, pos = 0, begins;
+	__u8 no_record = 0;
 
 	for (int i = 0; i < MAX_RECORDS; i++) {
 		__u8 header[8] = {};
@@ -1010,8 +1011,10 @@ static __noinline int walk_records(struct __sk_buff *skb, struct flow *flow, con
 				header[1] = 3;
 			}
 			length = record_length(header);
-			if (length < 0)
+			if (length < 0) {
+				no_record = 1;
 				break;
+			}
 			flow->out_left = length;
 			if (!flow->record_elided)
 				flow->whole_left -= flow->whole_left > (__u32)length ? length : flow->whole_left;
@@ -1022,9 +1025,17 @@ static __noinline int walk_records(struct __sk_buff *skb, struct flow *flow, con
 	}
 	if (pos >= len)
 		return 0;
-	/* What is left goes with the piece that is copied, when it is next to it. */
-	if (flow->whole_to == len && flow->whole_from > pos)
+	/* All that is left is copied too, from a record on that is counted: so user space does not lose its place. */
+	begins = pos - flow->header_seen;
+	if (!no_record && flow->whole_from == len) {
+		flow->whole_from = begins;
+		flow->records_before = flow->records - (flow->header_seen ? 1 : 0);
+		flow->out_flags |= FO_RECORD;
+	} else if (!no_record) {
+		flow->whole_to = len;
+	} else if (flow->whole_to == len && flow->whole_from > pos) {
 		flow->whole_from = pos;
+	}
 	flow->out_mode = OM_RAW;
 	flow->out_left = 0;
 	flow->header_seen = 0;
@@ -1098,8 +1109,6 @@ static __always_inline int egress_tls(struct __sk_buff *skb, const struct flow_k
 	forget(flow, span);
 	walk_records(skb, flow, span);
 	forget(flow, span);
-	if (flow->out_mode == OM_RAW)
-		flow->raw_from = span->seq + len;
 	from = flow->whole_from;
 	to = flow->whole_to;
 	if (from < to && to <= len) {
@@ -1107,10 +1116,10 @@ static __always_inline int egress_tls(struct __sk_buff *skb, const struct flow_k
 		advance(span, from);
 		span->len = to - from;
 		span->flags |= R_TLS;
-		if (flow->out_flags & FO_RECORD)
+		if (flow->out_flags & FO_RECORD) {
 			span->flags |= R_HEAD;
-		if (flow->out_flags & FO_RESYNC) {
-			span->flags |= R_RESYNC;
+			if (flow->out_flags & FO_RESYNC)
+				span->flags |= R_RESYNC;
 			flow->out_flags &= ~FO_RESYNC;
 		}
 		emit_out(skb, key, flow, span);
@@ -1119,6 +1128,9 @@ static __always_inline int egress_tls(struct __sk_buff *skb, const struct flow_k
 	}
 	count(N_E_RESPONSE_BODY, span->len);
 	advance(span, span->len);
+	/* Where records_before was. */
+	if (flow->out_mode == OM_RAW)
+		flow->raw_from = flow->out_next;
 	return 0;
 }
 

@@ -6,8 +6,11 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::Drained;
 use super::machine::{Machine, with_machine};
+use crate::flow_properties::{Call, call, request_bytes, response_bytes};
 use crate::record::{self, Record};
 use crate::seq::ahead;
+use crate::tls::Side;
+use crate::tls::conversation::{Conversation, Plan, Step};
 
 /// WHOLE_BYTES of the kernel side.
 const WHOLE_BYTES: usize = 16384;
@@ -129,6 +132,110 @@ fn property_records_behind_the_clients_data_are_copied_whole_and_the_others_coun
                     machine.client_ack = machine.server;
                 }
                 machine.close();
+                Ok(())
+            },
+        );
+        if let Err(error) = result {
+            panic!("{error}");
+        }
+    });
+}
+
+/// More records than the kernel walks in one packet.
+const MANY: usize = 90;
+
+#[test]
+fn records_that_are_too_many_to_walk_are_copied_from_one_on_that_is_counted() {
+    with_machine(|machine| {
+        for (first, before) in [(8usize, 0), (WHOLE_BYTES - 200, 0), (WHOLE_BYTES, 65)] {
+            machine.connect();
+            machine.send(&record_of(22, 30));
+            for part in record_of(23, first).chunks(3000) {
+                machine.answer(part);
+            }
+            pieces(machine);
+            let many: Vec<u8> = (0..MANY).flat_map(|_| record_of(23, 20)).collect();
+            machine.answer(&many);
+            machine.answer(&record_of(23, 20));
+            let found = pieces(machine);
+            let flags: Vec<_> = found.iter().map(|p| p.flags & (record::HEAD | record::TLS | record::RAW)).collect();
+            assert_eq!(flags, [record::HEAD | record::TLS, record::RAW]);
+            let skipped = if before == 0 { 0 } else { before - 1 };
+            assert_eq!(
+                found[0].records_before as usize,
+                1 + skipped,
+                "{first} {:?}",
+                found.iter().map(|p| (p.seq, p.base, p.payload.len())).collect::<Vec<_>>()
+            );
+            assert_eq!(found[0].payload.len(), (MANY - skipped) * 25);
+            assert_eq!(found[1].seq, found[0].seq.wrapping_add(found[0].payload.len() as u32));
+            machine.close();
+        }
+    });
+}
+
+/// Each answer in records of so many bytes.
+fn conversation() -> impl Strategy<Value = (Vec<Call>, Conversation)> {
+    let suite = prop::sample::select(vec![0x1301u16, 0xc02b]);
+    let fragment = prop_oneof![3 => 10usize..40, 1 => 40usize..4000];
+    let calls = prop::collection::vec(call(), 1..5);
+    (suite, fragment, calls, 1usize..60).prop_map(|(suite, fragment, mut calls, longer)| {
+        let mut plan = Plan { steps: Vec::new(), ..Plan::new(suite) };
+        for (index, call) in calls.iter_mut().enumerate() {
+            call.pipelined = false;
+            call.response_body *= longer;
+            plan.steps.push(Step::Send(Side::Client, request_bytes(index, call)));
+            let (mut bytes, body) = response_bytes(call);
+            bytes.extend(body);
+            plan.steps.extend(bytes.chunks(fragment).map(|part| Step::Send(Side::Server, part.to_vec())));
+        }
+        let conversation = Conversation::hold(&plan);
+        (calls, conversation)
+    })
+}
+
+#[test]
+fn property_conversations_of_tiny_records_in_large_packets_lose_nothing() {
+    with_machine(|machine| {
+        let machine = RefCell::new(machine);
+        let cuts = prop::collection::vec(prop_oneof![1 => 10usize..3000, 3 => 3000usize..3400], 1..6);
+        let drains = prop::collection::vec(any::<bool>(), 1..6);
+        let result = TestRunner::new(Config { failure_persistence: None, cases: 96, ..Config::default() }).run(
+            &(conversation(), cuts, drains),
+            |((calls, conversation), cuts, drains)| {
+                let machine = &mut *machine.borrow_mut();
+                machine.connect();
+                let (mut cuts, mut drains) = (cuts.iter().cycle(), drains.iter().cycle());
+                for (label, secret) in &conversation.secrets {
+                    machine.secret(&conversation.client_random, label.as_bytes(), secret);
+                }
+                let mut records = conversation.records.iter().peekable();
+                while let Some((side, bytes)) = records.next() {
+                    let mut bytes = bytes.clone();
+                    while let Some((_, more)) = records.next_if(|(next, _)| next == side) {
+                        bytes.extend(more);
+                    }
+                    let mut rest = &bytes[..];
+                    while !rest.is_empty() {
+                        let (packet, behind) = rest.split_at((*cuts.next().unwrap()).min(rest.len()));
+                        rest = behind;
+                        match side {
+                            Side::Client => machine.send(packet),
+                            Side::Server => machine.answer(packet),
+                        }
+                        if *drains.next().unwrap() {
+                            machine.drain();
+                        }
+                    }
+                    match side {
+                        Side::Client => machine.drain(),
+                        Side::Server => machine.client_ack = machine.server,
+                    }
+                }
+                let found = machine.close();
+                let wanted: Vec<_> =
+                    (0..).zip(&calls).map(|(n, c)| (format!("/{n}?s={}", c.status), u32::from(c.status))).collect();
+                prop_assert_eq!(found, wanted, "{:?}", machine.ledger.dropped());
                 Ok(())
             },
         );

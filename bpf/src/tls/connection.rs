@@ -198,6 +198,10 @@ impl Connection {
             // The first piece of what follows a hole was lost with it.
             return ledger.discard(Discard::Undecrypted, record.payload.len());
         }
+        if record.has(record::RAW) {
+            // The kernel does not count now.
+            self.kernel_offset = None;
+        }
         let origin = Origin { ktime_ns: record.ktime_ns, ack: record.ack };
         self.server.push(record.payload, origin);
         self.advance(world, ledger);
@@ -265,8 +269,13 @@ impl Connection {
             let cut = self.server.restart(record.seq);
             ledger.discard(Discard::Undecrypted, cut);
             let whole = cut == 0 && record.base == expected;
-            let count = self.kernel_offset.map(|offset| record.records_before().wrapping_add(offset));
-            match count.filter(|_| begins && !record.has(record::RESYNC)) {
+            let before = record.records_before();
+            // Behind a place that was given back the kernel counts anew; all that was copied up to there has been read.
+            let count = match record.has(record::RESYNC) {
+                true => Some(self.server_index.wrapping_add(before)).filter(|_| whole),
+                false => self.kernel_offset.map(|offset| before.wrapping_add(offset)),
+            };
+            match count.filter(|_| begins) {
                 Some(count) => {
                     let missing = count.wrapping_sub(self.server_index);
                     self.session.pass_over(Side::Server, missing.into());

@@ -65,7 +65,7 @@ impl Plan {
     }
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Conversation {
     /// In the order in which they were sent.
     pub records: Vec<(Side, Vec<u8>)>,

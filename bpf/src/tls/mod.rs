@@ -24,7 +24,7 @@ mod verify;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
-mod conversation;
+pub(crate) mod conversation;
 #[cfg(test)]
 mod flow_properties;
 #[cfg(test)]
@@ -36,6 +36,8 @@ mod session_tests;
 
 pub use connection::{ClientBytes, Connection, State, Why, World};
 pub use guard::keep_private;
+#[cfg(test)]
+pub(crate) use session::Side;
 pub use store::{ClientRandom, Store};
 pub use tally::Tally;
 
