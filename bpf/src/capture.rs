@@ -380,7 +380,11 @@ impl Owner<'_, '_> {
             let before = self.state.borrow().drained_records;
             more = self.drain();
             self.tend_probes();
-            idle = if self.state.borrow().drained_records == before { idle.saturating_add(1) } else { 0 };
+            let drained = self.state.borrow().drained_records != before;
+            idle = if drained { 0 } else { idle.saturating_add(1) };
+            if drained {
+                tls::wipe_stack();
+            }
             self.state.borrow_mut().expire_held();
             if last_expire.elapsed() > EXPIRE_EVERY {
                 last_expire = Instant::now();

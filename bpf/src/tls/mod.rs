@@ -35,7 +35,7 @@ mod rfc8448_tests;
 mod session_tests;
 
 pub use connection::{ClientBytes, Connection, State, Why, World};
-pub use guard::keep_private;
+pub use guard::{keep_private, wipe_stack};
 #[cfg(test)]
 pub(crate) use session::Side;
 pub use store::{ClientRandom, Store};
