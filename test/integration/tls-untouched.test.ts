@@ -1,6 +1,8 @@
 /** The target is never touched: probes come and go, an agent dies, and no client notices. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
 import { buildBpfPrograms } from '../harness/bpf-programs.ts';
@@ -27,12 +29,25 @@ const HOLDER = `
   }
 `;
 
-/** nginx with new connections all the time, and what the kernel had before. */
+/** Ids of the BPF programs that a process holds, by themselves or by their links. */
+function programsOf(pid: number): Set<string> {
+  const folder = `/proc/${pid}/fdinfo`;
+  const ids = readdirSync(folder).map((fd) => {
+    try {
+      return /^prog_id:\s*(\d+)$/m.exec(readFileSync(join(folder, fd), 'utf8'))?.[1];
+    } catch {
+      // That of the listing itself.
+      return undefined;
+    }
+  });
+  return new Set(ids.filter((id) => id !== undefined));
+}
+
+/** nginx with new connections all the time. */
 async function nginxUnderLoad(t: ExecutionContext) {
   t.timeout(600_000);
   const programs = buildBpfPrograms();
   t.teardown(() => programs.remove());
-  const before = new Set(programs.loaded());
   const cgroup = openCgroup(t);
   const server = await openServer(t, nginx(await nginxPorts()), { cgroup, ownLibrary: true });
   const altered = () => alteredText(cgroup.pids(), LIBRARIES);
@@ -46,13 +61,16 @@ async function nginxUnderLoad(t: ExecutionContext) {
     rate: 1500,
   });
   /** Every request was answered with what its number calls for, and nothing is left in the kernel or in the library. */
-  const assertUntouched = async () => {
+  const assertUntouched = async (ids: ReadonlySet<string>) => {
     const { answered, failed, errors } = await load.stop();
     t.log(`${answered} requests`);
     t.true(answered > 0);
     t.is(failed, 0, errors.join('\n'));
     // The kernel frees a program a moment after the last reference to it is gone.
-    t.truthy(await until(() => programs.loaded().every((id) => before.has(id))), 'no BPF program is left');
+    t.truthy(
+      await until(() => programs.loaded().every((id) => !ids.has(id))),
+      'no BPF program of it is left',
+    );
     t.deepEqual(programs.attached(cgroup.path), []);
     t.truthy(await until(() => altered().length === 0), JSON.stringify(altered()));
   };
@@ -77,13 +95,15 @@ rootTest(
       'a probe is in every process of the target',
     );
 
+    const ids = programsOf(holder.pid ?? 0);
+    t.true(ids.size > 2, 'the harness itself: programs of both kinds are held');
     holder.kill('SIGKILL');
     await once(holder, 'exit');
     t.like(await runLoad({ port: server.port, prefix: 'after', requests: 500, per: 5 }), {
       answered: 500,
       failed: 0,
     });
-    await assertUntouched();
+    await assertUntouched(ids);
   },
 );
 
@@ -110,7 +130,8 @@ rootTest(
     await quiet();
     t.log(`${account.count()} exchanges`);
     t.deepEqual(account.wrong(), []);
+    const ids = programsOf(process.pid);
     capture.close();
-    await assertUntouched();
+    await assertUntouched(ids);
   },
 );

@@ -1,6 +1,6 @@
 /** A TLS server under test: born in a cgroup, with a folder and an access log of its own. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
@@ -69,7 +69,14 @@ export async function openServer(
   t.teardown(() => end(child));
   const log = join(folder, 'access.log');
   const up = await until(() => child.exitCode !== null || accepts(port), { timeoutMs: 15_000 });
-  if (!up || child.exitCode !== null) throw new Error(`start ${file}: it does not accept; see ${folder}`);
+  if (!up || child.exitCode !== null) {
+    const said = ['output.log', 'error.log']
+      .map((name) => join(folder, name))
+      .filter((path) => existsSync(path));
+    throw new Error(
+      `start ${file}: it does not accept: ${said.map((path) => readFileSync(path, 'utf8')).join('')}`,
+    );
+  }
   let offset = 0;
   return {
     cgroup,
