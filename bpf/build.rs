@@ -2,7 +2,17 @@
 use std::{env, error::Error, path::PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    for file in ["plaintext.bpf.c", "core.h", "record.h", "secrets.bpf.c", "secret.h", "task.h"] {
+    for file in [
+        "plaintext.bpf.c",
+        "core.h",
+        "record.h",
+        "secrets.bpf.c",
+        "secret.h",
+        "task.h",
+        "calls.bpf.c",
+        "call.h",
+        "socket.h",
+    ] {
         println!("cargo:rerun-if-changed=kernel/{file}");
     }
     println!("cargo:rerun-if-changed=../processor/exchange.proto");
@@ -11,13 +21,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         .source("kernel/plaintext.bpf.c")
         .clang_args(["-Wall", "-Werror", "-mcpu=v3"])
         .build_and_generate(out.join("plaintext.skel.rs"))?;
-    // No skeleton: it is loaded more than once, and before Linux 5.14 in another form (kernel/task.h).
-    for (name, define) in [("secrets.bpf.o", "-DCURRENT"), ("secrets-ancestor-ids.bpf.o", "-DANCESTOR_IDS")] {
-        libbpf_cargo::SkeletonBuilder::new()
-            .source("kernel/secrets.bpf.c")
-            .obj(out.join(name))
-            .clang_args(["-Wall", "-Werror", "-mcpu=v3", define])
-            .build()?;
+    // No skeletons: they are loaded more than once, and before Linux 5.14 in another form (kernel/task.h).
+    for name in ["secrets", "calls"] {
+        for (form, define) in [("", "-DCURRENT"), ("-ancestor-ids", "-DANCESTOR_IDS")] {
+            libbpf_cargo::SkeletonBuilder::new()
+                .source(format!("kernel/{name}.bpf.c"))
+                .obj(out.join(format!("{name}{form}.bpf.o")))
+                .clang_args(["-Wall", "-Werror", "-mcpu=v3", define])
+                .build()?;
+        }
     }
     // protox stands in for protoc, which is not a cargo package.
     let descriptors = protox::compile(["exchange.proto"], ["../processor"])?;

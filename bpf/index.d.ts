@@ -115,6 +115,11 @@ export interface TlsCoverage {
   /** Not read, or not any more, by a reason for people. */
   dark: Record<string, number>;
   processes: TlsProcess[];
+  /**
+   * Libraries on whose read and write functions probes stand, and where; they cost the target. With `tlsMode` `auto` that is so
+   * while it has connections that are older than the capture; empty: none stand.
+   */
+  calls: string[];
 }
 
 /** A process of the target and one file with a TLS library that it has in memory, or none. */

@@ -160,7 +160,7 @@ struct flow {
 	__u64 in_ns;        /* of the last record */
 	__u32 in_cpu;       /* that opened the flow */
 	__u32 pad0;
-	__u64 pad1;
+	__u64 older_ns;     /* older_tls: of the client's last packet */
 
 	/* egress writes; ingress does not even read it */
 	__u64 out_left;     /* body, chunk or record bytes still to pass */
@@ -206,11 +206,16 @@ struct flow {
 	__u64 target;
 	__u32 generation;
 	__u32 in_isn, out_isn;
-	__u8 class, flags, server_spoke, pad3;
+	__u8 class, flags, server_spoke;
+	__u8 older_tls;     /* FC_JOINED, and its packets look like TLS: nobody has its secrets */
 	__u64 pad4[4];
 };
 _Static_assert(sizeof(struct flow_key) == 48 && __builtin_offsetof(struct flow, out_left) == 32 &&
 	       __builtin_offsetof(struct flow, id) == 96 && sizeof(struct flow) == 160, "a cache line each");
+/* socket.h has both, too. */
+_Static_assert(__builtin_offsetof(struct flow, older_ns) == 24 && __builtin_offsetof(struct flow, class) == 124 &&
+	       __builtin_offsetof(struct flow, older_tls) == 127 && __builtin_offsetof(struct flow, out_flags) == 77,
+	       "src/kernel/older.rs reads these");
 
 /* LRU: a host with more connections than this forgets the idle ones, which join late. */
 struct {
@@ -445,6 +450,11 @@ struct {
 
 /* Raised with every entry of lost_ends, so that user space need not look at the map. */
 volatile __u32 lost_ends_count = 0;
+
+enum { OLDER_SILENT_NS = 1000000000 };
+
+/* Raised with each connection that is found to be TLS and older than the capture, and each that was silent. */
+volatile __u32 older_tls_count = 0;
 
 /* FIN or RST: a record of its own without payload, behind the packet's data. */
 static __always_inline void emit_end(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow,
@@ -1235,6 +1245,29 @@ static __always_inline enum conn_class classify(__u64 word, __u32 len)
 	return CONN_OTHER;
 }
 
+/* A record of TLS (RFC 8446 section 5.1) at the start of a packet: its type, its version, its length. */
+static __always_inline int begins_record(__u64 word, __u32 len)
+{
+	__u8 type = word, major = word >> 8, minor = word >> 16;
+
+	return len >= 5 && type >= 20 && type <= 24 && major == 3 && minor <= 4 && ((word >> 24) & 0xff) <= 0x48;
+}
+
+/* src/kernel.rs sees from it for which targets the probes of calls.bpf.c have to stand. */
+static __always_inline void note_older(struct flow *flow, __u64 word, __u32 len)
+{
+	__u64 now;
+
+	if (!flow->older_tls && !begins_record(word, len))
+		return;
+	now = bpf_ktime_get_ns();
+	/* Found, or found again: who looks after it may have given it up. */
+	if (!flow->older_tls || now - flow->older_ns > OLDER_SILENT_NS)
+		__sync_fetch_and_add(&older_tls_count, 1);
+	flow->older_tls = 1;
+	flow->older_ns = now;
+}
+
 static __noinline int ingress(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow, struct span *span)
 {
 	struct control control = {};
@@ -1259,6 +1292,8 @@ static __noinline int ingress(struct __sk_buff *skb, const struct flow_key *key,
 		span->flags |= R_URGENT;
 	} else if (flow->class == FC_JOINED && begins_request(word)) {
 		flow->class = FC_HTTP1;
+	} else if (flow->class == FC_JOINED) {
+		note_older(flow, word, span->len);
 	}
 	if (flow->class == FC_HTTP1 && begins_request(word)) {
 		flow->requests++;
@@ -1389,6 +1424,7 @@ static __noinline int retarget(struct __sk_buff *skb, const struct flow_key *key
 		flow->flags = FF_JOINED;
 		flow->in_flags = 0;
 		flow->out_flags = 0;
+		flow->older_tls = 0;
 		if (flow->class == FC_NEW || flow->class == FC_HTTP1 || flow->class == FC_TLS) {
 			flow->class = FC_JOINED;
 			count_connection(flow->target, CONN_JOINED);

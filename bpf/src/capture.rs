@@ -17,6 +17,7 @@ use crate::ledger::{Discard, Drop, Ledger};
 use crate::queue::{Encoded, Queue};
 use crate::record::Record;
 use crate::tls::{self, Tally};
+use crate::tls_calls::{Call, CallKind, Calls, Scope};
 use crate::tls_probes::{LoggedSecret, Probes, ProcessCoverage};
 use crate::wire::{Exchange, Identity};
 
@@ -102,6 +103,8 @@ pub struct TargetCoverage {
     pub tls: Tally,
     /// Processes of the target, and what is known of their TLS libraries.
     pub processes: Vec<ProcessCoverage>,
+    /// Libraries on whose read and write functions probes stand.
+    pub calls: Vec<String>,
     pub notes: Vec<String>,
 }
 
@@ -152,6 +155,24 @@ impl State {
         let mut wish = Wish::default();
         self.with_flows(|flows, ledger, mut done| wish = flows.push(&record, ledger, &mut done));
         kernel.controls.write(record.flow_id, &wish);
+    }
+
+    /// Gives the connection whose calls are of no use.
+    fn take_call(&mut self, bytes: &[u8], kernel: &Kernel) -> Option<u64> {
+        let Some(call) = Call::parse(bytes) else {
+            self.ledger.discard(Discard::BadRecord, 0);
+            return None;
+        };
+        self.drained_records += 1;
+        self.ledger.drained += call.payload.len() as u64;
+        if call.kind != CallKind::End && !self.is_wanted(call.target) {
+            self.ledger.discard(Discard::Released, call.payload.len());
+            return None;
+        }
+        let mut wish = Wish::default();
+        self.with_flows(|flows, ledger, mut done| wish = flows.call(&call, ledger, &mut done));
+        kernel.controls.write(call.flow_id, &wish);
+        wish.ignore.then_some(call.flow_id)
     }
 
     fn take_secret(&mut self, secret: &LoggedSecret) {
@@ -301,6 +322,8 @@ struct Owner<'k, 'r> {
     rings: RefCell<Rings>,
     /// Or why there are none.
     probes: RefCell<Result<Probes, String>>,
+    /// Where secrets are not to be had, or not wanted.
+    calls: Option<RefCell<Calls>>,
     waiting: Option<(Instant, Deliver)>,
     /// Handed out and not settled: id to exchanges.
     unsettled: HashMap<String, u64>,
@@ -345,6 +368,18 @@ pub fn run(options: &Options, commands: &Receiver<Command>, ready: &Reply<()>) -
         tls::Mode::Calls => Err("secrets are switched off".to_owned()),
         tls::Mode::Auto | tls::Mode::Secrets => Probes::load(kernel.borrow().targets()).map_err(|error| error.message),
     };
+    let scope = match options.tls {
+        tls::Mode::Auto => Some(Scope::Older),
+        tls::Mode::Calls => Some(Scope::All),
+        tls::Mode::Secrets | tls::Mode::Off => None,
+    };
+    let calls = match scope.map(|scope| Calls::new(&kernel.borrow(), scope)).transpose() {
+        Ok(calls) => calls.map(RefCell::new),
+        Err(error) => {
+            let _ = ready.send(Err(error));
+            return Account::default();
+        }
+    };
     let _ = ready.send(Ok(()));
     let mut owner = Owner {
         options,
@@ -352,6 +387,7 @@ pub fn run(options: &Options, commands: &Receiver<Command>, ready: &Reply<()>) -
         state: &state,
         rings,
         probes: RefCell::new(probes),
+        calls,
         waiting: None,
         unsettled: HashMap::new(),
         stopped: false,
@@ -379,6 +415,7 @@ impl Owner<'_, '_> {
             }
             let before = self.state.borrow().drained_records;
             more = self.drain();
+            more |= self.take_calls();
             self.tend_probes();
             let drained = self.state.borrow().drained_records != before;
             idle = if drained { 0 } else { idle.saturating_add(1) };
@@ -457,12 +494,33 @@ impl Owner<'_, '_> {
         }
     }
 
+    /// What TLS libraries read and wrote. True: there may be more.
+    fn take_calls(&self) -> bool {
+        let Some(calls) = &self.calls else {
+            return false;
+        };
+        let mut calls = calls.borrow_mut();
+        let (kernel, mut state) = (self.kernel.borrow(), self.state.borrow_mut());
+        if calls.tick(&kernel, monotonic_ns()) {
+            state.with_flows(|flows, ledger, mut done| flows.end_calls(ledger, &mut done));
+        }
+        let mut useless = Vec::new();
+        let more = calls.take(|bytes| useless.extend(state.take_call(bytes, &kernel)));
+        for flow in useless {
+            calls.forget(flow);
+        }
+        more
+    }
+
     /// Targets came or went.
     fn tell_probes(&self) {
+        let state = self.state.borrow();
+        let targets: Vec<_> = state.targets.iter().map(|(id, t)| (*id, t.path.clone(), t.kind)).collect();
         if let Ok(probes) = &*self.probes.borrow() {
-            let state = self.state.borrow();
-            let targets: Vec<_> = state.targets.iter().map(|(id, t)| (*id, t.path.clone(), t.kind)).collect();
             probes.set_targets(&targets);
+        }
+        if let Some(calls) = &self.calls {
+            calls.borrow_mut().set_targets(&targets);
         }
     }
 
@@ -613,10 +671,11 @@ impl Owner<'_, '_> {
 
     fn account(&self) -> Result<Account, CaptureError> {
         // Read until two readings agree, so that a quiet node shows exact sums.
-        let mut counters = self.kernel.borrow().counters()?;
+        let mut counters = self.counters()?;
         for _ in 0..3 {
             self.drain();
-            let again = self.kernel.borrow().counters()?;
+            while self.take_calls() {}
+            let again = self.counters()?;
             if again == counters {
                 break;
             }
@@ -629,10 +688,20 @@ impl Owner<'_, '_> {
         Ok(Account::new(&state.ledger, counters, in_flight, state.flows.held_bytes()))
     }
 
+    fn counters(&self) -> Result<Counters, CaptureError> {
+        let mut counters = self.kernel.borrow().counters()?;
+        if let Some(calls) = &self.calls {
+            counters.calls = calls.borrow().counts();
+        }
+        Ok(counters)
+    }
+
     fn coverage(&self) -> Coverage {
         let kernel = self.kernel.borrow();
         let state = self.state.borrow();
         let probes = self.probes.borrow();
+        let calls = self.calls.as_ref().map(RefCell::borrow);
+        let no_probes = probes.as_ref().err().filter(|_| self.options.tls != tls::Mode::Calls);
         let mut all: Vec<TargetCoverage> = state
             .targets
             .iter()
@@ -647,8 +716,11 @@ impl Owner<'_, '_> {
                     exchanges: target.exchanges,
                     tls: target.tls.clone(),
                     processes: probes.as_ref().map(|probes| probes.coverage(*id)).unwrap_or_default(),
+                    calls: calls.as_ref().map(|calls| calls.standing(*id)).unwrap_or_default(),
                     notes: if target.kind == Kind::Whole {
-                        notes(&connections, target, probes.as_ref().err())
+                        let mut notes = notes(&connections, target, no_probes);
+                        notes.extend(calls.iter().flat_map(|calls| calls.notes(*id)));
+                        notes
                     } else {
                         vec![format!(
                             "{} exchanges are dropped: nobody named the container in time",
@@ -697,8 +769,12 @@ impl Owner<'_, '_> {
         if let Ok(probes) = &mut *self.probes.borrow_mut() {
             probes.stop();
         }
+        if let Some(calls) = &self.calls {
+            calls.borrow_mut().stop();
+        }
         self.kernel.borrow_mut().detach_all();
         while self.drain() {}
+        while self.take_calls() {}
         let mut state = self.state.borrow_mut();
         state.with_flows(|flows, ledger, mut done| flows.close(ledger, &mut done));
         let State { hold, ledger, .. } = &mut *state;

@@ -1,7 +1,8 @@
-//! The kernel's counters, `enum counter` of kernel/record.h, by name.
+//! The kernel's counters, `enum counter` of kernel/record.h and `enum call_count` of kernel/call.h, by name.
 use std::collections::BTreeMap;
 
 pub const COUNTERS: usize = 24;
+pub const CALL_COUNTS: usize = 16;
 
 const SEEN: usize = 0;
 const COPIED: usize = 1;
@@ -18,33 +19,47 @@ const ELIDED: [(usize, &str); 8] = [
 const LOST: [(usize, &str); 6] =
     [(10, "ring_full"), (11, "load"), (12, "too_large"), (13, "flow_map"), (14, "out_of_place"), (15, "unframed")];
 
+const CALL_ELIDED: [(usize, &str); 3] = [(2, "call_cut"), (3, "call_elsewhere"), (4, "call_ignored")];
+const CALL_LOST: [(usize, &str); 3] = [(5, "call_unbound"), (6, "call_ring_full"), (7, "call_unread")];
+
 /// One reading, summed over the processors.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counters(pub [u64; COUNTERS]);
+pub struct Counters {
+    /// Bytes of packets.
+    pub packets: [u64; COUNTERS],
+    /// Bytes of plaintext that TLS libraries read and wrote, where that is how a connection is read.
+    pub calls: [u64; CALL_COUNTS],
+}
 
 impl Counters {
     pub fn seen(&self) -> u64 {
-        self.0[SEEN]
+        self.packets[SEEN] + self.calls[SEEN]
     }
 
     pub fn copied(&self) -> u64 {
-        self.0[COPIED]
+        self.packets[COPIED] + self.calls[COPIED]
     }
 
     pub fn elided(&self) -> BTreeMap<String, u64> {
-        self.named(&ELIDED)
+        let mut all = named(&self.packets, &ELIDED);
+        all.extend(named(&self.calls, &CALL_ELIDED));
+        all
     }
 
     pub fn lost(&self) -> BTreeMap<String, u64> {
-        self.named(&LOST)
+        let mut all = named(&self.packets, &LOST);
+        all.extend(named(&self.calls, &CALL_LOST));
+        all
     }
 
     /// Copied, elided and lost bytes: what became of the seen ones.
     pub fn accounted(&self) -> u64 {
-        self.0[COPIED..=LOST[LOST.len() - 1].0].iter().sum()
+        let packets = &self.packets[COPIED..=LOST[LOST.len() - 1].0];
+        let calls = &self.calls[COPIED..=CALL_LOST[CALL_LOST.len() - 1].0];
+        packets.iter().chain(calls).sum()
     }
+}
 
-    fn named(&self, names: &[(usize, &str)]) -> BTreeMap<String, u64> {
-        names.iter().filter(|(i, _)| self.0[*i] > 0).map(|(i, name)| ((*name).to_owned(), self.0[*i])).collect()
-    }
+fn named(counts: &[u64], names: &[(usize, &str)]) -> BTreeMap<String, u64> {
+    names.iter().filter(|(i, _)| counts[*i] > 0).map(|(i, name)| ((*name).to_owned(), counts[*i])).collect()
 }

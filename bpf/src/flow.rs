@@ -10,6 +10,7 @@ use crate::ledger::{Discard, Drop, Ledger};
 use crate::record::{self, Record, Tuple};
 use crate::seq::ahead;
 use crate::tls::{self, ClientBytes, Connection, Store, World};
+use crate::tls_calls::{Call, CallKind, Stream};
 use crate::wire;
 
 /// A new connection whose first captured segment lies further behind its start than this was joined late:
@@ -47,6 +48,8 @@ pub struct Flow {
     /// Where the streams of a connection begin that was seen from its start.
     starts: Option<(u32, u32)>,
     tls: Option<Box<Connection>>,
+    /// Of TLS that is read by its library's calls; nothing of its packets then is.
+    called: Option<Stream>,
     /// What `tls_change` has told.
     tls_told: Option<tls::State>,
     requests: Requests,
@@ -77,6 +80,7 @@ impl Flow {
             inbound: Inbound::new(in_next, limits.max_flow_bytes),
             starts: (!joined).then(|| (in_next, record.out_isn.wrapping_add(1))),
             tls: None,
+            called: None,
             tls_told: None,
             max_flow_bytes: limits.max_flow_bytes,
             requests: Requests::new(limits.max_body_bytes, joined),
@@ -85,6 +89,52 @@ impl Flow {
             closed: false,
             raw: false,
         }
+    }
+
+    /// A connection of which only calls are known.
+    pub fn of_calls(call: &Call, limits: &Limits) -> Self {
+        Self {
+            id: call.flow_id,
+            target: call.target,
+            tuple: call.tuple,
+            joined: true,
+            inbound: Inbound::new(0, limits.max_flow_bytes),
+            starts: None,
+            tls: None,
+            called: Some(Stream::default()),
+            tls_told: None,
+            max_flow_bytes: limits.max_flow_bytes,
+            requests: Requests::new(limits.max_body_bytes, true),
+            responses: Responses::new(0, true, limits.response_headers.clone()),
+            last_ns: call.ktime_ns,
+            closed: false,
+            raw: false,
+        }
+    }
+
+    pub fn is_of_calls(&self) -> bool {
+        self.called.is_some()
+    }
+
+    /// Takes a read or a write of its server's; finished exchanges go to `done`.
+    pub fn call(&mut self, call: &Call, ledger: &mut Ledger, done: &mut impl FnMut(wire::Exchange)) -> Wish {
+        let Some(stream) = &mut self.called else {
+            ledger.discard(Discard::ByPackets, call.payload.len());
+            return Wish::default();
+        };
+        self.last_ns = call.ktime_ns;
+        if call.kind == CallKind::End {
+            self.closed = true;
+            return Wish::default();
+        }
+        self.target = call.target;
+        let given = stream.take(call, &mut self.requests, &mut self.responses, ledger);
+        let ignore = stream.is_silent();
+        for pending in given {
+            done(self.exchange(pending));
+        }
+        self.give_ready(done);
+        Wish { ignore, ..Wish::default() }
     }
 
     pub fn in_flight(&self) -> u64 {
@@ -223,6 +273,12 @@ impl Flow {
         }
     }
 
+    fn wire_tls(&self) -> Option<wire::Tls> {
+        // Nobody saw its handshake.
+        let called = self.called.as_ref().map(|_| wire::Tls { bound_by: "call".to_owned(), ..wire::Tls::default() });
+        called.or_else(|| self.tls.as_ref().map(|tls| tls.wire()))
+    }
+
     fn exchange(&self, pending: Pending) -> wire::Exchange {
         let version = |minor: u8| if minor == 0 { "HTTP/1.0" } else { "HTTP/1.1" }.to_owned();
         let timing = wire::Timing {
@@ -239,7 +295,7 @@ impl Flow {
                 server_address: Bytes::copy_from_slice(self.tuple.local_bytes()),
                 server_port: self.tuple.local_port.into(),
                 flow_id: self.id,
-                tls: self.tls.as_ref().map(|tls| tls.wire()),
+                tls: self.wire_tls(),
             }),
             protocol: wire::Protocol::Http1.into(),
             stream_id: None,

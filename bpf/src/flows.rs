@@ -5,6 +5,7 @@ use crate::flow::{Flow, Limits, Wish};
 use crate::ledger::{Discard, Drop, Ledger};
 use crate::record::Record;
 use crate::tls::{self, Store};
+use crate::tls_calls::{Call, CallKind};
 use crate::wire;
 
 /// A connection without packets for this long is forgotten; the kernel's entry goes by LRU.
@@ -43,6 +44,11 @@ impl Flows {
         }
         let limits = &self.limits;
         let flow = self.flows.entry(record.flow_id).or_insert_with(|| Flow::new(record, limits));
+        if flow.is_of_calls() {
+            // Ciphertext that begins like a request.
+            ledger.discard(Discard::ByPackets, record.payload.len());
+            return Wish { ignore: true, ..Wish::default() };
+        }
         let target = record.target;
         let wish = flow.push(record, &mut self.store, ledger, &mut |exchange| done(target, exchange));
         if flow.closed {
@@ -53,6 +59,32 @@ impl Flows {
             self.flows.remove(&record.flow_id);
         }
         wish
+    }
+
+    /// Takes what a TLS library read or wrote of a connection, or that it ended.
+    pub fn call(&mut self, call: &Call, ledger: &mut Ledger, done: &mut impl FnMut(u64, wire::Exchange)) -> Wish {
+        if !self.flows.contains_key(&call.flow_id) {
+            if call.kind == CallKind::End {
+                return Wish::default();
+            }
+            if self.flows.len() >= self.max {
+                self.evict(ledger, done);
+            }
+        }
+        let limits = &self.limits;
+        let flow = self.flows.entry(call.flow_id).or_insert_with(|| Flow::of_calls(call, limits));
+        let wish = flow.call(call, ledger, &mut |exchange| done(call.target, exchange));
+        if flow.closed {
+            let target = flow.target;
+            flow.finish(Drop::NoResponse, &mut self.store, ledger, &mut |exchange| done(target, exchange));
+            self.flows.remove(&call.flow_id);
+        }
+        wish
+    }
+
+    /// No calls are read any more.
+    pub fn end_calls(&mut self, ledger: &mut Ledger, done: &mut impl FnMut(u64, wire::Exchange)) {
+        self.drop_where(Drop::Gap, ledger, done, Flow::is_of_calls);
     }
 
     /// Takes a secret as a TLS library logged it. `now_ns`: CLOCK_MONOTONIC.

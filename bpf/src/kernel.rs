@@ -18,9 +18,11 @@ use crate::error::{CaptureError, Code};
 mod machine;
 #[cfg(test)]
 mod packet_tests;
+mod older;
 mod rings;
 #[cfg(test)]
 mod tls_packet_tests;
+pub use older::OlderFlow;
 pub use rings::{Drained, Rings};
 
 #[allow(
@@ -108,6 +110,16 @@ impl<'a> Kernel<'a> {
         self.skel.maps.targets.as_fd()
     }
 
+    /// The map of connections, for programs that look one up.
+    pub fn flows(&self) -> BorrowedFd<'_> {
+        self.skel.maps.flows.as_fd()
+    }
+
+    /// The array behind `controls`, likewise.
+    pub fn control_slots(&self) -> BorrowedFd<'_> {
+        self.skel.maps.controls.as_fd()
+    }
+
     pub fn rings(&self) -> Result<Rings, CaptureError> {
         Rings::map(&self.skel.maps.ring_in, &self.skel.maps.ring_out)
     }
@@ -192,20 +204,8 @@ impl<'a> Kernel<'a> {
     }
 
     pub fn counters(&self) -> Result<Counters, CaptureError> {
-        let mut counters = Counters::default();
-        let of_processors = self
-            .skel
-            .maps
-            .counters
-            .lookup_percpu(&0u32.to_ne_bytes(), MapFlags::ANY)
-            .map_err(|e| CaptureError::internal("read the counters", e))?
-            .unwrap_or_default();
-        for of_one in &of_processors {
-            for (sum, value) in counters.0.iter_mut().zip(of_one.as_chunks::<8>().0) {
-                *sum += u64::from_ne_bytes(*value);
-            }
-        }
-        Ok(counters)
+        let packets = sum_percpu(&self.skel.maps.counters)?;
+        Ok(Counters { packets, ..Counters::default() })
     }
 
     /// Flows look their target up again.
@@ -215,6 +215,21 @@ impl<'a> Kernel<'a> {
             data.generation = self.generation;
         }
     }
+}
+
+/// Counts of an array with one value, summed over the processors.
+pub(crate) fn sum_percpu<const N: usize>(map: &impl MapCore) -> Result<[u64; N], CaptureError> {
+    let mut sums = [0; N];
+    let of_processors = map
+        .lookup_percpu(&0u32.to_ne_bytes(), MapFlags::ANY)
+        .map_err(|e| CaptureError::internal("read the counters", e))?
+        .unwrap_or_default();
+    for of_one in &of_processors {
+        for (sum, value) in sums.iter_mut().zip(of_one.as_chunks::<8>().0) {
+            *sum += u64::from_ne_bytes(*value);
+        }
+    }
+    Ok(sums)
 }
 
 fn attach_error(path: &Path, cause: &libbpf_rs::Error) -> CaptureError {

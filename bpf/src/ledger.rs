@@ -64,6 +64,8 @@ pub enum Discard {
     NotHttp,
     /// Of a TLS connection without secrets, or part of no record that verified.
     Undecrypted,
+    /// What a TLS library read or wrote of a connection that is read by its packets.
+    ByPackets,
 }
 
 const DROPS: [(Drop, &str); 15] = [
@@ -84,7 +86,7 @@ const DROPS: [(Drop, &str); 15] = [
     (Drop::Shutdown, "shutdown"),
 ];
 
-const DISCARDS: [(Discard, &str); 10] = [
+const DISCARDS: [(Discard, &str); 11] = [
     (Discard::Retransmission, "retransmission"),
     (Discard::OutOfWindow, "out_of_window"),
     (Discard::ReassemblyFull, "reassembly_full"),
@@ -95,6 +97,7 @@ const DISCARDS: [(Discard, &str); 10] = [
     (Discard::BadRecord, "bad_record"),
     (Discard::NotHttp, "not_http"),
     (Discard::Undecrypted, "undecrypted"),
+    (Discard::ByPackets, "by_packets"),
 ];
 
 #[derive(Clone, Debug, Default)]

@@ -27,6 +27,7 @@ mod queue;
 mod record;
 mod seq;
 mod tls;
+mod tls_calls;
 mod tls_probes;
 mod wire {
     #![allow(clippy::all, clippy::pedantic)]
@@ -133,6 +134,7 @@ pub struct TlsCoverage {
     pub decrypted: f64,
     pub dark: BTreeMap<String, f64>,
     pub processes: Vec<TlsProcess>,
+    pub calls: Vec<String>,
 }
 
 #[napi(object)]
@@ -370,6 +372,7 @@ fn to_coverage(target: capture::TargetCoverage) -> TargetCoverage {
             decrypted: target.tls.decrypted as f64,
             dark: to_numbers(target.tls.dark),
             processes: target.processes.into_iter().map(to_process).collect(),
+            calls: target.calls,
         },
         notes: target.notes,
     }

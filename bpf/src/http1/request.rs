@@ -189,6 +189,31 @@ impl Requests {
         self.proven = false;
     }
 
+    /// Requests that were begun and are not answered, as far as is known.
+    pub fn unanswered(&self) -> usize {
+        let begun = usize::from(matches!(self.state, State::Head(_)));
+        self.pending.iter().filter(|p| p.answer.is_none()).count() + begun
+    }
+
+    /// What comes next, if anything of a request, begins one.
+    pub fn is_between(&self) -> bool {
+        matches!(self.state, State::Start | State::Resync)
+    }
+
+    /// What was begun has no certain end and no certain answer any more: what is answered is given out, the rest dropped for
+    /// `why`. The next request is one that begins with a packet or call.
+    pub fn restart(&mut self, why: Drop, ledger: &mut Ledger) -> Vec<Pending> {
+        let dead = self.is_dead();
+        let answered = self.finish(why, ledger);
+        if !dead {
+            self.state = State::Resync;
+        }
+        self.ack_at_gap = None;
+        self.doubted = false;
+        self.lose_order();
+        answered
+    }
+
     /// Requests recognised and not delivered or dropped yet.
     pub fn in_flight(&self) -> u64 {
         self.pending.len() as u64 + u64::from(matches!(self.state, State::Head(_)))

@@ -72,6 +72,15 @@ impl Responses {
         matches!(self.state, State::Lost)
     }
 
+    /// Within no response, as far as is known.
+    pub fn is_between(&self) -> bool {
+        match &self.state {
+            State::Head(bytes) => bytes.is_empty() && !self.interim,
+            State::Lost => true,
+            _ => false,
+        }
+    }
+
     /// Plaintext that the kernel copied.
     pub fn push(&mut self, record: &Record, requests: &mut Requests, ledger: &mut Ledger) {
         let mut bytes = record.payload;

@@ -17,14 +17,14 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::error::CaptureError;
 use crate::kernel::Kind;
 
-mod analysis;
+pub(crate) mod analysis;
 mod coverage;
-mod files;
+pub(crate) mod files;
 mod finding;
 mod labels;
-mod maps;
-mod processes;
-mod programs;
+pub(crate) mod maps;
+pub(crate) mod processes;
+pub(crate) mod programs;
 #[cfg(test)]
 mod root_tests;
 mod scanner;

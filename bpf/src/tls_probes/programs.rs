@@ -110,7 +110,7 @@ fn load(
     open.load()
 }
 
-fn program<'o>(object: &'o Object, name: &str) -> Result<libbpf_rs::ProgramMut<'o>, libbpf_rs::Error> {
+pub(crate) fn program<'o>(object: &'o Object, name: &str) -> Result<libbpf_rs::ProgramMut<'o>, libbpf_rs::Error> {
     let missing = || std::io::Error::new(std::io::ErrorKind::NotFound, format!("no program {name}"));
     object.progs_mut().find(|program| program.name() == name).ok_or_else(|| missing().into())
 }
@@ -122,7 +122,7 @@ fn map_fd(object: &Object, name: &str) -> Result<OwnedFd, CaptureError> {
 }
 
 /// Whether tracing programs may ask for the current task's ancestor cgroups: Linux 5.14.
-fn has_ancestor_helper() -> bool {
+pub(crate) fn has_ancestor_helper() -> bool {
     // SAFETY: no pointers but the options, which may be null.
     let answer = unsafe {
         libbpf_sys::libbpf_probe_bpf_helper(
@@ -134,7 +134,7 @@ fn has_ancestor_helper() -> bool {
     answer == 1
 }
 
-fn refused(error: &libbpf_rs::Error) -> String {
+pub(crate) fn refused(error: &libbpf_rs::Error) -> String {
     match error.kind() {
         ErrorKind::PermissionDenied => format!(
             "the kernel refuses a probe: {error}. Give the agent CAP_PERFMON; some kernels want CAP_SYS_ADMIN for uprobes"

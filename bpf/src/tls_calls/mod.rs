@@ -1,0 +1,279 @@
+//! Plaintext of TLS connections that nobody has the secrets of, from probes on the read and write functions of their library.
+//!
+//! The second choice: such a probe is hit with every request, and costs the server. So probes stand while there is somebody to
+//! read that way, and are gone with the last of them. In mode `auto` these are connections that are older than the capture;
+//! those that begin later are read by their secrets, and the kernel passes over their calls. `Calls` belongs to the capture's
+//! owner thread and never makes it wait: a thread of its own (`seeker`) loads, finds libraries, puts probes and takes them
+//! away. Every time they are loaded anew, so that nothing is remembered of handles that were freed meanwhile.
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use libbpf_rs::{MapHandle, RingBuffer, RingBufferBuilder};
+
+use crate::counters::CALL_COUNTS;
+use crate::error::CaptureError;
+use crate::kernel::{self, Kernel, Kind};
+use crate::tls_probes::processes::Target;
+
+mod call;
+mod older;
+mod programs;
+#[cfg(test)]
+mod root_tests;
+mod seeker;
+mod sites;
+mod stream;
+#[cfg(test)]
+mod stream_tests;
+
+pub use call::{Call, Kind as CallKind};
+pub use stream::Stream;
+
+use older::Older;
+use programs::Shared;
+use seeker::{Ask, News, Rows, Seeker, lock};
+
+/// `enum flow_class` of kernel/plaintext.bpf.c.
+const JOINED: u32 = 2;
+const OTHER: u32 = 4;
+/// Of events, per call: the owner thread has packets to drain too.
+const DRAIN_EVENTS: usize = 4096;
+/// Probes that are taken away are waited for by a close, but not for ever.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
+
+/// Whose calls are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Connections that are older than the capture, while there are any.
+    Older,
+    /// All TLS connections, always.
+    All,
+}
+
+pub struct Calls {
+    scope: Scope,
+    older: Older,
+    targets: BTreeSet<u64>,
+    asked: BTreeSet<u64>,
+    asks: Sender<Ask>,
+    news: Receiver<News>,
+    rows: Rows,
+    loaded: Option<Loaded>,
+    /// Of programs that are gone.
+    counted: [u64; CALL_COUNTS],
+    refused: Option<String>,
+}
+
+struct Loaded {
+    ring: RingBuffer<'static>,
+    /// Taken from the ring.
+    events: Rc<RefCell<VecDeque<Vec<u8>>>>,
+    counts: MapHandle,
+    /// No probe stands any more.
+    gone: bool,
+}
+
+impl Calls {
+    /// Nothing is loaded yet. Errors: no thread can be started, or no descriptor be copied.
+    pub fn new(kernel: &Kernel, scope: Scope) -> Result<Self, CaptureError> {
+        let own = |fd: BorrowedFd| {
+            fd.try_clone_to_owned().map_err(|e| CaptureError::internal("share a map with the probes on calls", e))
+        };
+        let shared = Shared {
+            targets: own(kernel.targets())?,
+            flows: own(kernel.flows())?,
+            controls: own(kernel.control_slots())?,
+        };
+        let classes = match scope {
+            Scope::Older => 1 << JOINED,
+            // Nobody copies packets of TLS then: to plaintext.bpf.c it is like any other protocol.
+            Scope::All => 1 << JOINED | 1 << OTHER,
+        };
+        let (asks, received) = mpsc::channel();
+        let (told, news) = mpsc::channel();
+        let rows = Rows::default();
+        let seeker = Seeker::new(shared, classes, told, Arc::clone(&rows));
+        std::thread::Builder::new()
+            .name("podmirror-calls".into())
+            .spawn(move || seeker.serve(&received))
+            .map_err(|e| CaptureError::internal("start the thread of probes on calls", e))?;
+        Ok(Self {
+            scope,
+            older: Older::new(Instant::now()),
+            targets: BTreeSet::new(),
+            asked: BTreeSet::new(),
+            asks,
+            news,
+            rows,
+            loaded: None,
+            counted: [0; CALL_COUNTS],
+            refused: None,
+        })
+    }
+
+    /// All targets, whenever one came or went: cgroup id, directory, kind.
+    pub fn set_targets(&mut self, targets: &[(u64, PathBuf, Kind)]) {
+        self.targets = targets.iter().filter(|(_, _, kind)| *kind != Kind::Excluded).map(|(id, ..)| *id).collect();
+        let targets = targets.iter().map(|(id, path, kind)| Target { id: *id, path: path.clone(), kind: *kind });
+        self.ask(Ask::Targets(targets.collect()));
+    }
+
+    /// Sees whose calls are to be read. True: none are any more, and what was read of connections is at its end.
+    pub fn tick(&mut self, kernel: &Kernel, now_ns: u64) -> bool {
+        let wanted = match self.scope {
+            Scope::Older => {
+                self.older.look(kernel, Instant::now(), now_ns);
+                self.older.targets()
+            }
+            Scope::All => self.targets.clone(),
+        };
+        if wanted != self.asked {
+            self.asked.clone_from(&wanted);
+            self.ask(Ask::Want(wanted));
+        }
+        let mut over = false;
+        if let Some(loaded) = self.loaded.take_if(|loaded| loaded.gone && loaded.events.borrow().is_empty()) {
+            add(&mut self.counted, &loaded.count());
+            over = true;
+        }
+        // The next ones only when the last are done with: what is in their ring comes first.
+        while self.loaded.as_ref().is_none_or(|loaded| !loaded.gone)
+            && let Ok(news) = self.news.try_recv()
+        {
+            match news {
+                News::Loaded { ring, counts } => match Loaded::new(&ring, counts) {
+                    Ok(loaded) => self.loaded = Some(loaded),
+                    Err(error) => self.refused = Some(error.to_string()),
+                },
+                News::Gone => {
+                    if let Some(loaded) = &mut self.loaded {
+                        loaded.gone = true;
+                        while loaded.collect() {}
+                    }
+                }
+                News::Refused(why) => self.refused = Some(why),
+            }
+        }
+        over
+    }
+
+    /// Hands over what was read and written since the last call, in the order of each connection's calls. True: there may be
+    /// more.
+    pub fn take(&mut self, mut deliver: impl FnMut(&[u8])) -> bool {
+        let Some(loaded) = &mut self.loaded else {
+            return false;
+        };
+        let more = !loaded.gone && loaded.collect();
+        for _ in 0..DRAIN_EVENTS {
+            let Some(event) = loaded.events.borrow_mut().pop_front() else {
+                return more;
+            };
+            deliver(&event);
+        }
+        true
+    }
+
+    /// The calls of this connection are of no use.
+    pub fn forget(&mut self, flow_id: u64) {
+        self.older.forget(flow_id);
+    }
+
+    /// `enum call_count` of kernel/call.h since the capture began.
+    pub fn counts(&self) -> [u64; CALL_COUNTS] {
+        let mut sum = self.counted;
+        if let Some(loaded) = &self.loaded {
+            add(&mut sum, &loaded.count());
+        }
+        sum
+    }
+
+    /// Libraries of this target, or child of one, on whose functions probes stand, and how; empty: none stand.
+    pub fn standing(&self, id: u64) -> Vec<String> {
+        self.of(id, |stands| stands.as_ref().ok().cloned())
+    }
+
+    /// What a person should know about connections of this target.
+    pub fn notes(&self, id: u64) -> Vec<String> {
+        let older = self.older.count(id);
+        let standing = self.standing(id);
+        let mut notes = Vec::new();
+        let whose = match (self.scope, older) {
+            (Scope::Older, 0) => return notes,
+            (Scope::Older, n) => format!("{n} TLS connections are older than the agent"),
+            (Scope::All, _) => "TLS is read by calls".to_owned(),
+        };
+        if let Some(why) = &self.refused {
+            notes.push(format!("{whose}, and not read: {why}"));
+        } else if !standing.is_empty() {
+            notes.push(format!("{whose}: probes stand on each of their reads and writes, in {}", standing.join(", ")));
+        } else if self.scope == Scope::Older {
+            notes.push(format!("{whose}, and not read: no library with functions that can be probed was found (yet)"));
+        }
+        for why in self.of(id, |stands| stands.as_ref().err().cloned()) {
+            notes.push(format!("no probes on calls in {why}"));
+        }
+        notes
+    }
+
+    fn of(&self, id: u64, which: impl Fn(&Result<String, String>) -> Option<String>) -> Vec<String> {
+        let rows = Arc::clone(&lock(&self.rows));
+        let of_target = rows.iter().filter(|row| row.target == id || row.member == id);
+        let told: BTreeMap<&str, String> =
+            of_target.filter_map(|row| Some((row.library.as_str(), which(&row.stands)?))).collect();
+        told.into_iter().map(|(library, how)| format!("{library} ({how})")).collect()
+    }
+
+    /// Takes all probes away, and waits for that for two seconds at most. What was read before can still be taken.
+    pub fn stop(&mut self) {
+        let (stopped, done) = mpsc::channel();
+        if self.asks.send(Ask::Stop(stopped)).is_ok() {
+            // Late or gone is all the same to us: links go with the thread.
+            let _ = done.recv_timeout(STOP_WITHIN);
+        }
+        self.asked.clear();
+        if let Some(loaded) = &mut self.loaded {
+            while loaded.collect() {}
+            loaded.gone = true;
+        }
+    }
+
+    fn ask(&self, ask: Ask) {
+        // After `stop` nobody listens any more.
+        let _ = self.asks.send(ask);
+    }
+}
+
+impl Loaded {
+    fn new(ring: &MapHandle, counts: MapHandle) -> Result<Self, libbpf_rs::Error> {
+        let events = Rc::new(RefCell::new(VecDeque::new()));
+        let into = Rc::clone(&events);
+        let mut builder = RingBufferBuilder::new();
+        builder.add(ring, move |event| {
+            into.borrow_mut().push_back(event.to_vec());
+            0
+        })?;
+        Ok(Self { ring: builder.build()?, events, counts, gone: false })
+    }
+
+    /// True: there may be more.
+    fn collect(&mut self) -> bool {
+        usize::try_from(self.ring.consume_raw_n(DRAIN_EVENTS)).is_ok_and(|n| n >= DRAIN_EVENTS)
+    }
+
+    fn count(&self) -> [u64; CALL_COUNTS] {
+        // A map that lives and has this value cannot fail to be read.
+        kernel::sum_percpu(&self.counts).unwrap_or([0; CALL_COUNTS])
+    }
+}
+
+fn add(sum: &mut [u64; CALL_COUNTS], counts: &[u64; CALL_COUNTS]) {
+    for (sum, n) in sum.iter_mut().zip(counts) {
+        *sum += n;
+    }
+}

@@ -1,0 +1,81 @@
+//! Which targets have TLS connections that are older than the capture: only for these do the probes stand.
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use crate::kernel::{Kernel, OlderFlow};
+
+/// Found ones are looked for again this often at most, and looked after as often.
+const SCAN_EVERY: Duration = Duration::from_millis(200);
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// A client that said nothing for so long is not waited for: an end by reset is not believed to be one, and the probes cost
+/// everybody. nginx waits for 75 s.
+const SILENT_NS: u64 = 120_000_000_000;
+/// Looked after, per target; where there are more, these say enough.
+const MAX_KEPT: usize = 1024;
+
+pub struct Older {
+    of: HashMap<u64, Vec<OlderFlow>>,
+    /// Connections whose calls are of no use: not of a server, not HTTP.
+    useless: HashSet<u64>,
+    seen: u32,
+    scanned: Instant,
+    checked: Instant,
+}
+
+impl Older {
+    pub fn new(now: Instant) -> Self {
+        Self { of: HashMap::new(), useless: HashSet::new(), seen: 0, scanned: now, checked: now }
+    }
+
+    /// Two comparisons when there is nothing to do.
+    pub fn look(&mut self, kernel: &Kernel, now: Instant, now_ns: u64) {
+        let is_there = |flow: &OlderFlow| now_ns.saturating_sub(flow.last_ns) < SILENT_NS;
+        let count = kernel.older_count();
+        if count != self.seen && now.duration_since(self.scanned) >= SCAN_EVERY {
+            self.seen = count;
+            self.scanned = now;
+            self.of.clear();
+            let flows = kernel.older_flows();
+            let ids: HashSet<u64> = flows.iter().map(|flow| flow.id).collect();
+            self.useless.retain(|id| ids.contains(id));
+            for flow in flows.into_iter().filter(is_there).filter(|flow| !self.useless.contains(&flow.id)) {
+                let of_target = self.of.entry(flow.target).or_default();
+                if of_target.len() < MAX_KEPT {
+                    of_target.push(flow);
+                }
+            }
+        } else if !self.of.is_empty() && now.duration_since(self.checked) >= CHECK_EVERY {
+            self.checked = now;
+            for flows in self.of.values_mut() {
+                flows.retain(|flow| kernel.older_flow(flow).as_ref().is_some_and(is_there));
+            }
+            let before = self.of.len();
+            self.of.retain(|_, flows| !flows.is_empty());
+            if self.of.len() < before {
+                // Those that did not fit in, or spoke again after a long silence.
+                self.seen = self.seen.wrapping_sub(1);
+            }
+        }
+    }
+
+    /// This connection needs no probes.
+    pub fn forget(&mut self, flow_id: u64) {
+        if self.of.values_mut().any(|flows| {
+            let before = flows.len();
+            flows.retain(|flow| flow.id != flow_id);
+            flows.len() < before
+        }) {
+            self.useless.insert(flow_id);
+            self.of.retain(|_, flows| !flows.is_empty());
+        }
+    }
+
+    pub fn targets(&self) -> BTreeSet<u64> {
+        self.of.keys().copied().collect()
+    }
+
+    /// Connections of this target, or child of one.
+    pub fn count(&self, target: u64) -> usize {
+        self.of.get(&target).map_or(0, Vec::len)
+    }
+}

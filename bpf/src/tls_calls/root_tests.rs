@@ -1,0 +1,367 @@
+//! Real servers with connections that are older than the capture. Needs root and cgroup2; does nothing without.
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use prost::Message;
+
+use crate::capture::{self, Account, Command as Ask, Options, Outcome, TargetCoverage};
+use crate::cgroup;
+use crate::flow::{Limits, default_response_headers};
+use crate::kernel::{Kind, check_capabilities};
+use crate::tls;
+use crate::wire;
+
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Keeps connections; `/echo` answers with what it got, in chunks where the path says so.
+const SERVER: &str = r#"
+import http.server, ssl, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    def answer(self):
+        n = int(self.headers.get('content-length', 0))
+        body = self.rfile.read(n) if n else b'x' * int(self.path.split('?')[1] if '?' in self.path else 3)
+        self.send_response(200 if n == 0 else 201)
+        self.send_header('x-id', self.headers['x-id'])
+        if 'chunked' in self.path:
+            self.send_header('transfer-encoding', 'chunked')
+            self.end_headers()
+            for at in range(0, len(body), 9000):
+                part = body[at:at + 9000]
+                self.wfile.write(b'%x\r\n%s\r\n' % (len(part), part))
+            self.wfile.write(b'0\r\n\r\n')
+        else:
+            self.send_header('content-length', str(len(body)))
+            self.end_headers()
+            self.wfile.write(body if self.command != 'HEAD' else b'')
+    do_GET = do_POST = do_HEAD = answer
+    def log_message(self, *_): pass
+server = http.server.ThreadingHTTPServer(('127.0.0.1', int(sys.argv[1])), Handler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain('cert', 'key')
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"#;
+
+/// A directory, a cgroup and processes, gone at the end.
+struct Bench {
+    cgroup: PathBuf,
+    dir: PathBuf,
+    children: Vec<Child>,
+}
+
+impl Bench {
+    /// None, with the reason printed: it cannot be tested here.
+    fn new() -> Option<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let (Ok(()), Ok(mount)) = (check_capabilities(), cgroup::mount()) else {
+            eprintln!("not tested: needs root and cgroup2");
+            return None;
+        };
+        let name = format!("calls-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let dir = std::env::temp_dir().join(&name);
+        fs::create_dir(&dir).unwrap();
+        let cgroup = mount.join(name);
+        if let Err(error) = fs::create_dir(&cgroup) {
+            eprintln!("not tested: no cgroup can be made: {error}");
+            return None;
+        }
+        let request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key -out cert -subj /CN=x";
+        let made = Command::new("openssl").args(request.split(' ')).current_dir(&dir).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        Some(Self { cgroup, dir, children: Vec::new() })
+    }
+
+    /// A server that is born in the cgroup; its port, which answers by now.
+    fn serve(&mut self) -> u16 {
+        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let procs = self.cgroup.join("cgroup.procs");
+        let mut command = Command::new("/usr/bin/python3");
+        command.arg("-c").arg(SERVER).arg(port.to_string()).current_dir(&self.dir);
+        // SAFETY: between fork and exec only files are opened and written, from memory that was made before.
+        unsafe { command.pre_exec(move || fs::write(&procs, "0")) };
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        self.children.push(command.spawn().unwrap());
+        wait("the server listens", || TcpStream::connect(("127.0.0.1", port)).ok());
+        port
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        for _ in 0..100 {
+            if fs::remove_dir(&self.cgroup).is_ok() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// A connection from outside of the cgroup.
+struct Client {
+    child: Child,
+    input: ChildStdin,
+    output: ChildStdout,
+    name: String,
+    sent: u32,
+}
+
+impl Client {
+    fn connect(port: u16, name: &str) -> Self {
+        let line = format!("s_client -connect 127.0.0.1:{port} -quiet -verify_quiet -nocommands");
+        let mut child = Command::new("openssl")
+            .args(line.split(' '))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        Self { child, input, output, name: name.to_owned(), sent: 0 }
+    }
+
+    /// Its id: the connection's name and its own number.
+    fn send(&mut self, method: &str, target: &str, body: &[u8]) -> String {
+        let id = format!("{}-{}", self.name, self.sent);
+        self.sent += 1;
+        let length = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+        let head = format!("{method} {target} HTTP/1.1\r\nhost: x\r\nx-id: {id}\r\n{length}\r\n");
+        self.input.write_all(head.as_bytes()).unwrap();
+        self.input.write_all(body).unwrap();
+        id
+    }
+
+    /// One whole answer.
+    fn receive(&mut self, head_only: bool) -> String {
+        let mut got = Vec::new();
+        let mut byte = [0];
+        while !got.ends_with(b"\r\n\r\n") {
+            self.output.read_exact(&mut byte).unwrap();
+            got.push(byte[0]);
+        }
+        let head = String::from_utf8(got).unwrap();
+        let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        match length {
+            Some(_) if head_only => {}
+            Some(length) => self.output.read_exact(&mut vec![0; length]).unwrap(),
+            None => {
+                let mut end = Vec::new();
+                while !end.ends_with(b"0\r\n\r\n") {
+                    self.output.read_exact(&mut byte).unwrap();
+                    end.push(byte[0]);
+                }
+            }
+        }
+        head
+    }
+
+    fn ask(&mut self, method: &str, target: &str, body: &[u8]) -> String {
+        let id = self.send(method, target, body);
+        let head = self.receive(method == "HEAD");
+        assert!(head.contains(&format!("x-id: {id}\r\n")), "{head}");
+        id
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The capture, as the agent has it.
+struct Watch {
+    asks: Sender<Ask>,
+    thread: Option<JoinHandle<Account>>,
+    exchanges: Vec<wire::Exchange>,
+}
+
+impl Watch {
+    fn start(mode: tls::Mode) -> Self {
+        let options = Options {
+            node: "node".to_owned(),
+            agent_version: "test".to_owned(),
+            ring_bytes: 1 << 22,
+            max_flows: 1024,
+            max_queue_bytes: 32 << 20,
+            max_batch_bytes: 1 << 20,
+            limits: Limits {
+                max_flow_bytes: 256 << 10,
+                max_body_bytes: 64 << 10,
+                response_headers: default_response_headers().iter().cloned().chain(["x-id".to_owned()]).collect(),
+            },
+            tls: mode,
+        };
+        let (asks, received) = mpsc::channel();
+        let (reply, ready) = mpsc::sync_channel(1);
+        let thread = std::thread::spawn(move || capture::run(&options, &received, &reply));
+        ready.recv().unwrap().unwrap();
+        Self { asks, thread: Some(thread), exchanges: Vec::new() }
+    }
+
+    fn ask<T>(&self, ask: impl FnOnce(capture::Reply<T>) -> Ask) -> T {
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.asks.send(ask(reply)).unwrap();
+        answer.recv().unwrap().unwrap()
+    }
+
+    fn select(&self, bench: &Bench) {
+        self.ask(|reply| Ask::Select(bench.cgroup.clone(), Kind::Whole, wire::Identity::default(), reply));
+    }
+
+    fn coverage(&self) -> TargetCoverage {
+        self.ask(Ask::Coverage).pop().unwrap()
+    }
+
+    fn turn(&mut self) {
+        let (sender, receiver) = mpsc::channel();
+        let deadline = Instant::now() + Duration::from_millis(5);
+        let deliver = Box::new(move |batch| drop(sender.send(batch)));
+        self.asks.send(Ask::Next { deadline, deliver }).unwrap();
+        if let Some(batch) = receiver.recv().unwrap() {
+            self.ask(|reply| Ask::Settle(batch.id, Outcome::Delivered, reply));
+            self.exchanges.extend(wire::ExchangeBatch::decode(batch.bytes.as_slice()).unwrap().exchanges);
+        }
+    }
+
+    fn until<T>(&mut self, what: &str, mut found: impl FnMut(&mut Self) -> Option<T>) -> T {
+        wait(what, || {
+            self.turn();
+            found(self)
+        })
+    }
+
+    fn exchange(&self, id: &str) -> Option<&wire::Exchange> {
+        self.exchanges.iter().find(|exchange| header(&exchange.request.as_ref().unwrap().headers, "x-id") == id)
+    }
+
+    /// Probes stand, and the connection is seen through them.
+    fn until_read(&mut self, client: &mut Client) -> String {
+        wait("a request of an older connection comes", || {
+            let id = client.ask("GET", "/warm", b"");
+            for _ in 0..40 {
+                self.turn();
+                if self.exchange(&id).is_some() {
+                    return Some(id);
+                }
+            }
+            None
+        })
+    }
+
+    /// Of each exchange: request and response are of one and the same number, no number comes twice, all are by calls.
+    fn assert_right(&self) {
+        let mut seen = BTreeSet::new();
+        for exchange in &self.exchanges {
+            let (request, response) = (exchange.request.as_ref().unwrap(), exchange.response.as_ref().unwrap());
+            let id = header(&request.headers, "x-id");
+            assert_eq!(id, header(&response.headers, "x-id"));
+            assert_eq!(response.status, if request.body_length == Some(0) { 200 } else { 201 });
+            assert!(seen.insert(id.clone()), "twice: {id}");
+            let connection = exchange.connection.as_ref().unwrap();
+            assert_eq!(connection.client_address.as_ref(), [127, 0, 0, 1]);
+            let bound_by = &connection.tls.as_ref().unwrap().bound_by;
+            let older = id.starts_with("old");
+            assert_eq!((bound_by.as_str(), exchange.joined_late), if older { ("call", true) } else { ("aead", false) });
+            assert!(!exchange.gap && !exchange.conflicting, "{id}");
+        }
+    }
+
+    fn account(&self) -> Account {
+        self.ask(Ask::Account)
+    }
+
+    fn close(&mut self) -> Account {
+        self.asks.send(Ask::Close).unwrap();
+        self.thread.take().unwrap().join().unwrap()
+    }
+}
+
+fn header(headers: &[wire::Header], name: &str) -> String {
+    let found = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name.as_bytes()));
+    found.map(|header| String::from_utf8_lossy(&header.value).into_owned()).unwrap_or_default()
+}
+
+fn wait<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(began.elapsed() < PATIENCE, "not in {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn lost(account: &Account) -> BTreeMap<String, u64> {
+    account.counters.lost()
+}
+
+#[test]
+fn an_older_connection_is_read_while_it_lasts_and_a_new_one_beside_it_by_its_secrets() {
+    let Some(mut bench) = Bench::new() else { return };
+    let port = bench.serve();
+    let mut old = Client::connect(port, "old");
+    old.ask("GET", "/before", b"");
+    let mut watch = Watch::start(tls::Mode::Auto);
+    watch.select(&bench);
+    assert!(watch.coverage().tls.handshakes == 0 && watch.coverage().calls.is_empty());
+    watch.until_read(&mut old);
+    let calls = watch.coverage().calls;
+    assert!(calls.len() == 1 && calls[0].contains("libssl.so"), "{calls:?}");
+
+    let mut new = Client::connect(port, "new");
+    let body = b"0123456789abcdef".repeat(2000);
+    let mut ids = Vec::new();
+    for client in [&mut old, &mut new] {
+        for (method, target, body) in [
+            ("GET", "/a", &b""[..]),
+            ("GET", "/big?70000", b""),
+            ("GET", "/chunked?70000", b""),
+            ("HEAD", "/head?1000", b""),
+            ("POST", "/post", b"some"),
+            ("POST", "/post", &body),
+            ("GET", "/chunked?3", b""),
+            ("GET", "/z", b""),
+        ] {
+            ids.push((client.ask(method, target, body), method, target, body));
+        }
+    }
+    for (id, method, target, body) in &ids {
+        let exchange = watch.until(id, |watch| watch.exchange(id).cloned());
+        let request = exchange.request.unwrap();
+        assert_eq!((request.method.as_ref(), request.target.as_ref()), (method.as_bytes(), target.as_bytes()));
+        assert_eq!((request.body.as_ref(), request.body_length), (*body, Some(body.len() as u64)));
+    }
+    watch.assert_right();
+
+    drop(old);
+    watch.until("the probes are gone", |watch| watch.coverage().calls.is_empty().then_some(()));
+    let last = new.ask("GET", "/last", b"");
+    watch.until("the new one goes on", |watch| watch.exchange(&last).map(|_| ()));
+    let account = watch.account();
+    assert!(account.closes, "{:?} {:?}", account.ledger, account.counters);
+    assert_eq!(account.counters.lost().get("call_ring_full"), None);
+    assert!(account.counters.elided()["call_elsewhere"] > 0, "the new one's calls: {:?}", account.counters);
+    assert!(watch.coverage().notes.is_empty(), "{:?}", watch.coverage().notes);
+    let account = watch.close();
+    assert!(account.closes, "{:?} {:?}", account.ledger, account.counters);
+    assert_eq!(lost(&account).get("call_unread"), None);
+}
