@@ -34,7 +34,7 @@ const facts: Facts = {
         lastExchangeAtMs: 1500,
         exchanges: 9,
         connections: { http1: 3, tls: 1 },
-        tls: { handshakes: 1, decrypted: 0, dark: { 'its place was lost': 1 }, processes: [] },
+        tls: { handshakes: 1, decrypted: 0, dark: { 'its place was lost': 1 }, processes: [], calls: [] },
         notes: [],
       },
     ],

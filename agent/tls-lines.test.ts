@@ -31,7 +31,7 @@ function coverage(tls: Partial<TlsCoverage>, pod = false): Coverage {
         lastExchangeAtMs: null,
         exchanges: 0,
         connections: {},
-        tls: { handshakes: 0, decrypted: 0, dark: {}, processes: [], ...tls },
+        tls: { handshakes: 0, decrypted: 0, dark: {}, processes: [], calls: [], ...tls },
         notes: [],
       },
     ],

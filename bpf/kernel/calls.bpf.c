@@ -105,7 +105,7 @@ struct bound {
 	__u64 flow_id;
 	__u64 since;
 	__u32 calls;             /* since then */
-	__u32 pad0;
+	__u32 told;              /* user space knows of it */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -195,36 +195,37 @@ static __always_inline int enter(struct pt_regs *regs, enum call_kind kind, __u6
 	return 0;
 }
 
-/* The connection that a call belongs to; 0: none that is read here, and its bytes are counted. */
+/* What the call's handle is bound to; 0: to nothing, and its bytes are counted. */
 static __always_inline struct bound *bind(const struct active *call, __u64 length, struct flow **found)
 {
 	struct bound *bound = bpf_map_lookup_elem(&bindings, &call->handle);
 	struct bound fresh = {};
-	struct flow *flow;
+	struct flow *flow = 0;
 
-	if (!call->socket && !bound) {
+	if (call->socket)
+		__builtin_memcpy(&fresh.key, &call->key, sizeof(fresh.key));
+	else if (bound)
+		__builtin_memcpy(&fresh.key, &bound->key, sizeof(fresh.key));
+	if (call->socket || bound)
+		flow = bpf_map_lookup_elem(&flows, &fresh.key);
+	if (flow && bound && bound->flow_id == flow->id) {
+		*found = flow;
+		return bound;
+	}
+	if (!flow || !call->socket) {
+		bpf_map_delete_elem(&bindings, &call->handle);
 		count(CC_L_UNBOUND, length);
 		return 0;
 	}
-	if (call->socket)
-		__builtin_memcpy(&fresh.key, &call->key, sizeof(fresh.key));
-	else
-		__builtin_memcpy(&fresh.key, &bound->key, sizeof(fresh.key));
-	flow = bpf_map_lookup_elem(&flows, &fresh.key);
-	if (!flow || !flow->target || !(options.classes & 1U << (flow->class & 31)) ||
-	    (!call->socket && flow->id != bound->flow_id)) {
-		bpf_map_delete_elem(&bindings, &call->handle);
-		count(flow ? CC_E_ELSEWHERE : CC_L_UNBOUND, length);
-		return 0;
-	}
-	*found = flow;
-	if (bound && bound->flow_id == flow->id)
-		return bound;
 	fresh.flow_id = flow->id;
 	fresh.since = bpf_ktime_get_ns();
 	bpf_map_update_elem(&bindings, &call->handle, &fresh, BPF_ANY);
 	count(CC_BINDINGS, 1);
-	return bpf_map_lookup_elem(&bindings, &call->handle);
+	*found = flow;
+	bound = bpf_map_lookup_elem(&bindings, &call->handle);
+	if (!bound)
+		count(CC_L_UNBOUND, length);
+	return bound;
 }
 
 static __always_inline int is_ignored(__u64 flow_id)
@@ -288,8 +289,7 @@ static __always_inline void emit(const struct active *call, struct bound *bound,
 		EMIT_CLASS(4096);
 	else
 		EMIT_CLASS(16384);
-	/* Whether it was put into the ring or not. */
-	bound->calls++;
+	bound->told = 1;
 }
 
 static __always_inline int leave(struct pt_regs *regs, __u64 sp)
@@ -328,10 +328,14 @@ static __always_inline int leave(struct pt_regs *regs, __u64 sp)
 	bound = bind(&call, length, &flow);
 	if (!bound || !flow)
 		return 0;
-	if (is_ignored(bound->flow_id))
+	if (!flow->target || !(options.classes & 1U << (flow->class & 31)))
+		count(CC_E_ELSEWHERE, length);
+	else if (is_ignored(bound->flow_id))
 		count(CC_E_IGNORED, length);
 	else
 		emit(&call, bound, flow->target, length);
+	/* Whether it was put into the ring or not. */
+	bound->calls++;
 	return 0;
 }
 
@@ -403,6 +407,8 @@ int handle_freed(struct pt_regs *regs)
 	bound = bpf_map_lookup_elem(&bindings, &handle);
 	if (!bound)
 		return 0;
+	if (!bound->told)
+		goto forget;
 	flow = bpf_map_lookup_elem(&flows, &bound->key);
 	event = bpf_ringbuf_reserve(&ring, sizeof(*event), 0);
 	if (event) {
@@ -411,6 +417,7 @@ int handle_freed(struct pt_regs *regs)
 	} else {
 		count(CC_L_CALLS, 1);
 	}
+forget:
 	bpf_map_delete_elem(&bindings, &handle);
 	return 0;
 }

@@ -16,9 +16,9 @@ use crate::error::{CaptureError, Code};
 
 #[cfg(test)]
 mod machine;
+mod older;
 #[cfg(test)]
 mod packet_tests;
-mod older;
 mod rings;
 #[cfg(test)]
 mod tls_packet_tests;

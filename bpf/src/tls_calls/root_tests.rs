@@ -21,7 +21,7 @@ use crate::tls;
 use crate::wire;
 
 /// Far longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Keeps connections; `/echo` answers with what it got, in chunks where the path says so.
 const SERVER: &str = r#"
@@ -82,12 +82,37 @@ impl Bench {
         Some(Self { cgroup, dir, children: Vec::new() })
     }
 
-    /// A server that is born in the cgroup; its port, which answers by now.
+    /// Threads; its port, which answers by now.
     fn serve(&mut self) -> u16 {
-        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        let procs = self.cgroup.join("cgroup.procs");
+        let port = free_port();
         let mut command = Command::new("/usr/bin/python3");
-        command.arg("-c").arg(SERVER).arg(port.to_string()).current_dir(&self.dir);
+        command.arg("-c").arg(SERVER).arg(port.to_string());
+        self.spawn(command, port)
+    }
+
+    /// Forked workers; likewise.
+    fn nginx(&mut self, workers: usize) -> u16 {
+        let port = free_port();
+        let dir = self.dir.display();
+        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|name| format!("{name}_temp_path {dir}/{name};\n"))
+            .concat();
+        let configuration = format!(
+            "daemon off; user root; worker_processes {workers}; pid {dir}/pid; error_log {dir}/log;\n\
+             events {{ worker_connections 512; }}\n\
+             http {{ {temporary} access_log off; ssl_certificate {dir}/cert; ssl_certificate_key {dir}/key;\n\
+             server {{ listen 127.0.0.1:{port} ssl reuseport; add_header X-Id $http_x_id always; location / {{ return 200 ok; }} }} }}\n"
+        );
+        fs::write(self.dir.join("nginx.conf"), configuration).unwrap();
+        let mut command = Command::new("nginx");
+        command.arg("-c").arg(self.dir.join("nginx.conf")).arg("-e").arg(self.dir.join("log"));
+        self.spawn(command, port)
+    }
+
+    /// A server that is born in the cgroup.
+    fn spawn(&mut self, mut command: Command, port: u16) -> u16 {
+        let procs = self.cgroup.join("cgroup.procs");
+        command.current_dir(&self.dir);
         // SAFETY: between fork and exec only files are opened and written, from memory that was made before.
         unsafe { command.pre_exec(move || fs::write(&procs, "0")) };
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -100,7 +125,9 @@ impl Bench {
 impl Drop for Bench {
     fn drop(&mut self) {
         for child in &mut self.children {
-            let _ = child.kill();
+            // nginx takes its workers with it.
+            // SAFETY: a process of ours that nobody has waited for.
+            unsafe { libc::kill(child.id().cast_signed(), libc::SIGTERM) };
             let _ = child.wait();
         }
         for _ in 0..100 {
@@ -138,13 +165,17 @@ impl Client {
 
     /// Its id: the connection's name and its own number.
     fn send(&mut self, method: &str, target: &str, body: &[u8]) -> String {
+        let (id, text) = self.request(method, target, body);
+        self.input.write_all(&text).unwrap();
+        id
+    }
+
+    fn request(&mut self, method: &str, target: &str, body: &[u8]) -> (String, Vec<u8>) {
         let id = format!("{}-{}", self.name, self.sent);
         self.sent += 1;
         let length = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
         let head = format!("{method} {target} HTTP/1.1\r\nhost: x\r\nx-id: {id}\r\n{length}\r\n");
-        self.input.write_all(head.as_bytes()).unwrap();
-        self.input.write_all(body).unwrap();
-        id
+        (id, [head.as_bytes(), body].concat())
     }
 
     /// One whole answer.
@@ -174,7 +205,7 @@ impl Client {
     fn ask(&mut self, method: &str, target: &str, body: &[u8]) -> String {
         let id = self.send(method, target, body);
         let head = self.receive(method == "HEAD");
-        assert!(head.contains(&format!("x-id: {id}\r\n")), "{head}");
+        assert!(head.to_lowercase().contains(&format!("x-id: {id}\r\n")), "{head}");
         id
     }
 }
@@ -294,6 +325,10 @@ impl Watch {
     }
 }
 
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
 fn header(headers: &[wire::Header], name: &str) -> String {
     let found = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name.as_bytes()));
     found.map(|header| String::from_utf8_lossy(&header.value).into_owned()).unwrap_or_default()
@@ -364,4 +399,112 @@ fn an_older_connection_is_read_while_it_lasts_and_a_new_one_beside_it_by_its_sec
     let account = watch.close();
     assert!(account.closes, "{:?} {:?}", account.ledger, account.counters);
     assert_eq!(lost(&account).get("call_unread"), None);
+}
+
+#[test]
+fn forked_workers_with_handles_at_the_same_addresses_are_told_apart() {
+    let Some(mut bench) = Bench::new() else { return };
+    if Command::new("nginx").arg("-v").output().is_err() {
+        return eprintln!("not tested: needs nginx");
+    }
+    let port = bench.nginx(4);
+    let mut clients: Vec<Client> = (0..16).map(|n| Client::connect(port, &format!("old{n}"))).collect();
+    for client in &mut clients {
+        client.ask("GET", "/before", b"");
+    }
+    let mut watch = Watch::start(tls::Mode::Auto);
+    watch.select(&bench);
+    watch.until_read(&mut clients[0]);
+    let mut last = Vec::new();
+    for round in 0..20 {
+        for client in &mut clients {
+            last.push(client.ask("GET", &format!("/{round}"), b""));
+        }
+    }
+    for id in &last {
+        watch.until(id, |watch| watch.exchange(id).map(|_| ()));
+    }
+    watch.assert_right();
+    for client in &mut clients {
+        let name = client.name.clone();
+        let of_client = |exchange: &&wire::Exchange| {
+            header(&exchange.request.as_ref().unwrap().headers, "x-id").starts_with(&format!("{name}-"))
+        };
+        let flows: BTreeSet<u64> =
+            watch.exchanges.iter().filter(of_client).map(|e| e.connection.as_ref().unwrap().flow_id).collect();
+        assert_eq!(flows.len(), 1);
+    }
+    clients.clear();
+    watch.until("the probes are gone", |watch| watch.coverage().calls.is_empty().then_some(()));
+    let account = watch.close();
+    assert!(account.closes, "{:?} {:?}", account.ledger, account.counters);
+    assert_eq!(account.counters.calls[8], 0, "calls were lost: {:?}", account.counters);
+}
+
+#[test]
+fn an_older_client_that_does_not_wait_is_never_paired_wrong() {
+    let Some(mut bench) = Bench::new() else { return };
+    let port = bench.serve();
+    let mut old = Client::connect(port, "old");
+    let mut calm = Client::connect(port, "oldcalm");
+    let mut watch = Watch::start(tls::Mode::Auto);
+    watch.select(&bench);
+    watch.until_read(&mut old);
+    watch.until_read(&mut calm);
+    let (_, mut both) = old.request("GET", "/one", b"");
+    both.extend(old.request("GET", "/two", b"").1);
+    old.input.write_all(&both).unwrap();
+    old.receive(false);
+    old.receive(false);
+    old.ask("GET", "/three", b"");
+    let id = calm.ask("GET", "/calm", b"");
+    watch.until("the other goes on", |watch| watch.exchange(&id).map(|_| ()));
+    watch.assert_right();
+    for number in 0..3 {
+        assert!(watch.exchange(&format!("old-{}", old.sent - 1 - number)).is_none());
+    }
+    let account = watch.close();
+    assert!(account.closes, "{:?} {:?}", account.ledger, account.counters);
+}
+
+#[test]
+fn in_mode_calls_new_connections_are_read_the_same_way_and_no_secret_is_taken() {
+    let Some(mut bench) = Bench::new() else { return };
+    let port = bench.serve();
+    let mut watch = Watch::start(tls::Mode::Calls);
+    watch.select(&bench);
+    watch.until("probes stand", |watch| (!watch.coverage().calls.is_empty()).then_some(()));
+    for n in 0..5 {
+        let mut client = Client::connect(port, &format!("old{n}"));
+        for target in ["/a", "/chunked?50000", "/b?20000", "/c"] {
+            client.ask("GET", target, b"");
+        }
+        let last = client.ask("POST", "/d", &[b'b'; 30_000]);
+        watch.until(&last, |watch| watch.exchange(&last).map(|_| ()));
+    }
+    watch.assert_right();
+    assert_eq!(watch.exchanges.len(), 25);
+    assert!(watch.coverage().processes.is_empty());
+    let account = watch.close();
+    assert!(account.closes, "{:?} {:?}", account.ledger, account.counters);
+}
+
+#[test]
+fn in_mode_secrets_no_probe_on_calls_ever_stands() {
+    let Some(mut bench) = Bench::new() else { return };
+    let port = bench.serve();
+    let mut old = Client::connect(port, "old");
+    old.ask("GET", "/before", b"");
+    let mut watch = Watch::start(tls::Mode::Secrets);
+    watch.select(&bench);
+    let mut new = Client::connect(port, "new");
+    for _ in 0..100 {
+        old.ask("GET", "/old", b"");
+        new.ask("GET", "/new", b"");
+        watch.turn();
+        assert!(watch.coverage().calls.is_empty());
+    }
+    assert!(watch.exchanges.iter().all(|e| e.connection.as_ref().unwrap().tls.as_ref().unwrap().bound_by == "aead"));
+    let account = watch.close();
+    assert_eq!(account.counters.calls, [0; 16]);
 }

@@ -145,7 +145,8 @@ fn a_body_is_not_needed_to_find_the_next_answer() {
     let mut wire = Wire::new();
     let long = answer(200, &"x".repeat(9000));
     wire.read(&get("/a")).write_cut(&long, 4096).read(&get("/b")).write(&answer(404, ""));
-    let chunked = format!("HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n2328\r\n{}\r\n0\r\n\r\n", "x".repeat(9000));
+    let chunked =
+        format!("HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n2328\r\n{}\r\n0\r\n\r\n", "x".repeat(9000));
     wire.read(&get("/c")).write_cut(&chunked, 4096).read(&get("/d")).write(&answer(403, ""));
     assert_eq!(wire.told(), ["/a 200", "/b 404", "/c 200", "/d 403"]);
 }
