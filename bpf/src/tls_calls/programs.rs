@@ -98,8 +98,9 @@ fn entry_program(site: &CallSite) -> Option<&'static str> {
 }
 
 fn load(image: &[u8], shared: &Shared, classes: u32) -> Result<Object, libbpf_rs::Error> {
-    // A copy, since libelf wants it aligned.
-    let mut open = ObjectBuilder::default().open_memory(&image.to_vec())?;
+    // libelf wants it aligned, which what is compiled in is not.
+    let image = image.to_vec();
+    let mut open = ObjectBuilder::default().open_memory(&image)?;
     for mut map in open.maps_mut() {
         match map.name().to_string_lossy().as_ref() {
             "targets" => map.reuse_fd(shared.targets.as_fd())?,

@@ -258,7 +258,7 @@ impl Watch {
     }
 
     fn coverage(&self) -> TargetCoverage {
-        self.ask(Ask::Coverage).pop().unwrap()
+        self.ask(Ask::Coverage).targets.pop().unwrap()
     }
 
     fn turn(&mut self) {
