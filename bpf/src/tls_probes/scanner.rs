@@ -122,6 +122,21 @@ pub struct Scanner {
     published_at: Instant,
 }
 
+/// Of what was asked meanwhile: of the targets only the newest, since a probe takes longer to come and go than a target
+/// does, and nothing when there is an end to it.
+fn those_that_count(asks: impl Iterator<Item = Ask>) -> (Vec<Ask>, Option<Sender<()>>) {
+    let (mut kept, mut targets) = (Vec::new(), None);
+    for ask in asks {
+        match ask {
+            Ask::Stop(stopped) => return (Vec::new(), Some(stopped)),
+            Ask::Targets(newest) => targets = Some(Ask::Targets(newest)),
+            other => kept.push(other),
+        }
+    }
+    // First, since what else is asked is about them.
+    (targets.into_iter().chain(kept).collect(), None)
+}
+
 impl Scanner {
     pub fn new(programs: Programs, jobs: Sender<Job>, published: Arc<Mutex<Published>>) -> Self {
         let now = Instant::now();
@@ -149,13 +164,16 @@ impl Scanner {
     pub fn serve(mut self, asks: &Receiver<Ask>) {
         loop {
             match asks.recv_timeout(self.wait()) {
-                Ok(Ask::Stop(stopped)) => {
-                    drop(self);
-                    // Nobody may wait for it.
-                    let _ = stopped.send(());
-                    return;
+                Ok(ask) => {
+                    let (asks, stopped) = those_that_count(std::iter::once(ask).chain(asks.try_iter()));
+                    if let Some(stopped) = stopped {
+                        drop(self);
+                        // Nobody may wait for it.
+                        let _ = stopped.send(());
+                        return;
+                    }
+                    asks.into_iter().for_each(|ask| self.obey(ask));
                 }
-                Ok(ask) => self.obey(ask),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -561,4 +579,26 @@ fn unread(error: &io::Error) -> String {
 /// A thread that died with the lock has left nothing half done that matters.
 pub fn lock(published: &Mutex<Published>) -> std::sync::MutexGuard<'_, Published> {
     published.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::Kind;
+
+    fn targets(id: u64) -> Ask {
+        Ask::Targets(vec![Target { id, path: "/".into(), kind: Kind::Whole }])
+    }
+
+    #[test]
+    fn of_many_changes_of_targets_the_newest_counts_and_an_end_is_not_kept_waiting() {
+        let asks = [targets(1), Ask::Round, targets(2), Ask::LookAgain(2), targets(3)];
+        let (kept, stopped) = those_that_count(asks.into_iter());
+        assert!(stopped.is_none());
+        assert!(matches!(&kept[..], [Ask::Targets(newest), Ask::Round, Ask::LookAgain(2)] if newest[0].id == 3));
+
+        let (stop, _) = std::sync::mpsc::channel();
+        let (kept, stopped) = those_that_count([targets(1), Ask::Stop(stop), targets(2)].into_iter());
+        assert!(kept.is_empty() && stopped.is_some());
+    }
 }
