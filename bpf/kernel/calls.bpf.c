@@ -10,7 +10,7 @@
  * to nothing. What is seen of two sockets, or in a call within a call, binds nothing.
  *
  * Why not bind writes by their packets: a raw tracepoint there runs in softirqs too, on top of any thread, and cgroup_skb
- * programs may ask for the current task from Linux 6.10 on only.
+ * programs may not ask for the current task on 5.10 and 6.1.
  *
  * A return that is missed, and anything else that is lost of a handle's calls, leaves a hole in their numbers.
  */
