@@ -1373,17 +1373,26 @@ static __always_inline __u64 new_flow_id(void)
 	return bpf_ktime_get_ns() << 6 | (bpf_get_smp_processor_id() & 63);
 }
 
+/*
+ * flow.generation of a flow whose target was found: `before` is `generation` as it stood before the search, for a target may
+ * change behind it, and then the next packet is to look again. One that began meanwhile was followed since.
+ */
+static __always_inline __u32 looked_up(__u32 before, __u32 since)
+{
+	return (__s32)(since - before) > 0 ? since : before;
+}
+
 /* A connection seen for the first time: by its SYN, or in mid-stream. */
 static __always_inline struct flow *open_flow(struct __sk_buff *skb, const struct flow_key *key,
 					      const struct span *span, int out)
 {
 	struct flow flow = {};
-	__u32 since;
+	__u32 before = generation, since;
 
 	flow.target = find_target(skb, key->cgroup, &since);
 	if (!flow.target)
 		return 0;
-	flow.generation = generation;
+	flow.generation = looked_up(before, since);
 	flow.id = new_flow_id();
 	flow.in_cpu = bpf_get_smp_processor_id();
 	/* An outgoing packet does not tell where its packets come in. */
@@ -1413,7 +1422,7 @@ static __always_inline struct flow *open_flow(struct __sk_buff *skb, const struc
 /* Targets changed: the flow may belong to another one, or may have gone unseen for a while. */
 static __noinline int retarget(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow)
 {
-	__u32 since = 0;
+	__u32 before = generation, since = 0;
 
 	flow->target = find_target(skb, key->cgroup, &since);
 	if (since > flow->generation) {
@@ -1430,7 +1439,7 @@ static __noinline int retarget(struct __sk_buff *skb, const struct flow_key *key
 			count_connection(flow->target, CONN_JOINED);
 		}
 	}
-	flow->generation = generation;
+	flow->generation = looked_up(before, since);
 	return 0;
 }
 
