@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::BorrowedFd;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -13,10 +14,12 @@ use std::time::{Duration, Instant};
 
 use prost::Message;
 
+use super::programs::{Programs, Shared};
+use super::sites::examine;
 use crate::capture::{self, Account, Command as Ask, Options, Outcome, TargetCoverage};
 use crate::cgroup;
 use crate::flow::{Limits, default_response_headers};
-use crate::kernel::{Kind, check_capabilities};
+use crate::kernel::{Kernel, Kind, Storage, check_capabilities};
 use crate::tls;
 use crate::wire;
 
@@ -507,4 +510,21 @@ fn in_mode_secrets_no_probe_on_calls_ever_stands() {
     assert!(watch.exchanges.iter().all(|e| e.connection.as_ref().unwrap().tls.as_ref().unwrap().bound_by == "aead"));
     let account = watch.close();
     assert_eq!(account.counters.calls, [0; 16]);
+}
+
+#[test]
+fn the_programs_load_and_stand_in_a_library() {
+    let Some(_bench) = Bench::new() else { return };
+    let mut storage = Storage::uninit();
+    let kernel = Kernel::load(&mut storage, 1 << 16, true).unwrap();
+    let own = |fd: BorrowedFd| fd.try_clone_to_owned().unwrap();
+    let shared =
+        Shared { targets: own(kernel.targets()), flows: own(kernel.flows()), controls: own(kernel.control_slots()) };
+    let programs = Programs::load(&shared, 1 << 2).unwrap();
+    let places = ["/lib", "/usr/lib"].map(|root| format!("{root}/x86_64-linux-gnu/libssl.so.3"));
+    let file = places.iter().find_map(|path| fs::File::open(path).ok()).unwrap();
+    let mut bytes = Vec::new();
+    (&file).read_to_end(&mut bytes).unwrap();
+    let sites = examine(&bytes).unwrap().unwrap();
+    drop(programs.attach(&sites, &file).unwrap());
 }
