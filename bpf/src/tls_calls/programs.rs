@@ -1,14 +1,16 @@
 //! The programs of kernel/calls.bpf.c: loaded, and put on the instructions of a file.
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 
-use libbpf_rs::{Link, MapCore, MapHandle, Object, ObjectBuilder, UprobeOpts};
+use libbpf_rs::{Link, MapCore, MapHandle, Object, ObjectBuilder};
 
 use super::sites::Sites;
 use crate::error::CaptureError;
 use crate::kernel::{check_capabilities, load_error};
 use crate::library::calls::{CallSite, Count, Exit, Role};
-use crate::tls_probes::programs::{has_ancestor_helper, program, refused};
+use crate::tls_probes::programs::{has_ancestor_helper, program};
+use crate::tls_probes::uprobes::Way;
 
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/calls.bpf.o"));
 static OBJECT_ANCESTOR_IDS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/calls-ancestor-ids.bpf.o"));
@@ -75,13 +77,11 @@ impl Programs {
         Ok(Standing { _calls: calls, _frees: frees })
     }
 
-    fn put(&self, name: &str, file: &File, offset: u64, retprobe: bool) -> Result<Link, String> {
+    fn put(&self, name: &str, file: &File, offset: u64, returns: bool) -> Result<Link, String> {
         // Exactly the file that was looked into, whatever lies at its path by now.
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let offset = usize::try_from(offset).map_err(|_| "its code lies too far behind".to_owned())?;
         let program = program(&self.object, name).map_err(|e| e.to_string())?;
-        let opts = UprobeOpts { retprobe, ..UprobeOpts::default() };
-        program.attach_uprobe_with_opts(-1, path, offset, opts).map_err(|e| refused(&e))
+        Way::best().attach(&program, Path::new(&path), offset, returns)
     }
 }
 
@@ -113,6 +113,11 @@ fn load(image: &[u8], shared: &Shared, classes: u32) -> Result<Object, libbpf_rs
                 }
             }
             _ => {}
+        }
+    }
+    for mut program in open.progs_mut() {
+        if matches!(program.section().to_str(), Some("uprobe" | "uretprobe")) {
+            Way::best().prepare(&mut program);
         }
     }
     open.load()

@@ -31,6 +31,7 @@ mod scanner;
 mod schedule;
 mod secret;
 mod tally;
+pub(crate) mod uprobes;
 
 pub use coverage::ProcessCoverage;
 pub use secret::LoggedSecret;

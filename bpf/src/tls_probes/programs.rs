@@ -1,10 +1,12 @@
 //! The uprobe programs of kernel/secrets.bpf.c: loaded, and put on instructions of files.
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
-use libbpf_rs::{ErrorKind, Link, MapCore, Object, ObjectBuilder, UprobeOpts};
+use libbpf_rs::{Link, MapCore, Object, ObjectBuilder};
 
 use super::finding::{ClientRandom, Form, Site};
+use super::uprobes::Way;
 use crate::error::CaptureError;
 use crate::kernel::{check_capabilities, load_error};
 
@@ -50,14 +52,13 @@ impl Programs {
     pub fn attach(&mut self, site: &Site, file: &File) -> Result<Link, String> {
         // Exactly the file that was looked into, whatever lies at its path by now.
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let offset = usize::try_from(site.offset).map_err(|_| "its code lies too far behind".to_owned())?;
         let (object, name) = match &site.form {
             Form::Inner => (&self.base, "secret_inner"),
             Form::Go => (&self.base, "secret_go"),
             Form::Log { random } => (self.log_object(random.clone())?, "secret_log"),
         };
         let program = program(object, name).map_err(|e| e.to_string())?;
-        program.attach_uprobe_with_opts(-1, path, offset, UprobeOpts::default()).map_err(|e| refused(&e))
+        Way::best().attach(&program, Path::new(&path), site.offset, false)
     }
 
     fn log_object(&mut self, random: Option<ClientRandom>) -> Result<&Object, String> {
@@ -83,7 +84,7 @@ fn load(
     random: Option<&ClientRandom>,
     wanted: impl Fn(&str) -> bool,
 ) -> Result<Object, libbpf_rs::Error> {
-    // libelf wants it aligned, which what is compiled in is not.
+    // libelf wants it aligned, as what an allocator gives is.
     let image = image.to_vec();
     let mut open = ObjectBuilder::default().open_memory(&image)?;
     for mut map in open.maps_mut() {
@@ -106,6 +107,9 @@ fn load(
     for mut program in open.progs_mut() {
         let load = wanted(&program.name().to_string_lossy());
         program.set_autoload(load);
+        if program.section() == "uprobe" {
+            Way::best().prepare(&mut program);
+        }
     }
     open.load()
 }
@@ -132,13 +136,4 @@ pub(crate) fn has_ancestor_helper() -> bool {
         )
     };
     answer == 1
-}
-
-pub(crate) fn refused(error: &libbpf_rs::Error) -> String {
-    match error.kind() {
-        ErrorKind::PermissionDenied => format!(
-            "the kernel refuses a probe: {error}. Give the agent CAP_PERFMON; some kernels want CAP_SYS_ADMIN for uprobes"
-        ),
-        _ => format!("the kernel refuses a probe: {error}"),
-    }
 }
