@@ -3,18 +3,28 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType};
+
 use super::{LoggedSecret, Probes, ProcessCoverage};
 use crate::cgroup;
-use crate::kernel::{Kernel, Kind, Storage, check_capabilities};
+use crate::kernel::{Kind, check_capabilities};
 
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// capabilities(7)
+const CAP_SYS_PTRACE: u32 = 19;
+const CAP_SYS_ADMIN: u32 = 21;
+const CAP_CHECKPOINT_RESTORE: u32 = 40;
+/// `struct target` of kernel/record.h.
+const TARGET_BYTES: usize = 80;
 
 /// A directory, a cgroup and processes, gone at the end.
 struct Bench {
@@ -113,16 +123,23 @@ struct Taker {
 }
 
 impl Taker {
-    /// With these targets in the kernel's map and in the scanner's list.
-    fn new(kernel: &mut Kernel, targets: &[(PathBuf, Kind)]) -> Self {
+    /// With these targets in a map like that of the plaintext programs, whose load would take most of a test's time, and
+    /// in the scanner's list.
+    fn new(targets: &[(PathBuf, Kind)]) -> Self {
+        let options = libbpf_sys::bpf_map_create_opts {
+            sz: size_of::<libbpf_sys::bpf_map_create_opts>() as _,
+            ..Default::default()
+        };
+        let map = MapHandle::create(MapType::Hash, Some("targets"), 8, TARGET_BYTES as u32, 4096, &options).unwrap();
         let mut list = Vec::new();
         for (path, kind) in targets {
             let (_, id) = cgroup::open(path).unwrap();
-            let since = kernel.now();
-            kernel.set_target(id, *kind, since).unwrap();
+            let mut value = [0; TARGET_BYTES];
+            value[8] = *kind as u8;
+            map.update(&id.to_ne_bytes(), &value, MapFlags::ANY).unwrap();
             list.push((id, path.clone(), *kind));
         }
-        let probes = Probes::load(kernel.targets()).unwrap();
+        let probes = Probes::load(map.as_fd()).unwrap();
         probes.set_targets(&list);
         Self { probes, taken: Vec::new() }
     }
@@ -166,6 +183,12 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+fn holds(capability: u32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:\t")).unwrap();
+    u64::from_str_radix(effective, 16).unwrap() & 1 << capability != 0
+}
+
 fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
@@ -191,9 +214,7 @@ fn python(program: &str) -> Command {
 #[test]
 fn what_a_server_logs_is_what_its_clients_log() {
     let Some(mut bench) = Bench::new() else { return };
-    let mut storage = Storage::uninit();
-    let mut kernel = Kernel::load(&mut storage, 1 << 16, true).unwrap();
-    let mut taker = Taker::new(&mut kernel, &[(bench.cgroup.clone(), Kind::Whole)]);
+    let mut taker = Taker::new(&[(bench.cgroup.clone(), Kind::Whole)]);
     let port = bench.serve("");
     let pid = bench.children[0].id();
     let row = taker.until_attached(bench.id(), pid);
@@ -220,10 +241,8 @@ fn what_a_server_logs_is_what_its_clients_log() {
 fn processes_that_share_the_library_and_are_no_target_give_nothing() {
     let (Some(mut bench), Some(mut other)) = (Bench::new(), Bench::new()) else { return };
     fs::create_dir(bench.cgroup.join("out")).unwrap();
-    let mut storage = Storage::uninit();
-    let mut kernel = Kernel::load(&mut storage, 1 << 16, true).unwrap();
     let targets = [(bench.cgroup.clone(), Kind::Whole), (bench.cgroup.join("out"), Kind::Excluded)];
-    let mut taker = Taker::new(&mut kernel, &targets);
+    let mut taker = Taker::new(&targets);
     let port = bench.serve("");
     taker.until_attached(bench.id(), bench.children[0].id());
     let (elsewhere, excluded) = (other.serve(""), bench.serve_in("out", ""));
@@ -236,8 +255,8 @@ fn processes_that_share_the_library_and_are_no_target_give_nothing() {
     taker.turn();
     assert_eq!(taker.lines(), logged);
     assert_eq!(taker.count("secrets"), 5);
-    // Whoever else on this machine has the library is among them.
-    assert!(taker.count("hits_by_others") >= 6 * 10 + 5);
+    // At least: whoever else on this machine uses the library hits the probe too.
+    assert!(taker.count("hits_by_others") >= 6 * 10 + 5, "{:?}", taker.probes.counters());
     assert_eq!(taker.count("probes"), 1);
 }
 
@@ -247,9 +266,7 @@ fn children_of_a_target_are_told_apart() {
     let child = bench.cgroup.join("child");
     fs::create_dir(&child).unwrap();
     let (_, child) = cgroup::open(&child).unwrap();
-    let mut storage = Storage::uninit();
-    let mut kernel = Kernel::load(&mut storage, 1 << 16, true).unwrap();
-    let mut taker = Taker::new(&mut kernel, &[(bench.cgroup.clone(), Kind::PerChild)]);
+    let mut taker = Taker::new(&[(bench.cgroup.clone(), Kind::PerChild)]);
     let port = bench.serve_in("child", "");
     taker.until_attached(child, bench.children[0].id());
     bench.connect(port, "");
@@ -260,9 +277,7 @@ fn children_of_a_target_are_told_apart() {
 #[test]
 fn a_library_that_is_loaded_late_gets_a_probe_when_asked_for() {
     let Some(mut bench) = Bench::new() else { return };
-    let mut storage = Storage::uninit();
-    let mut kernel = Kernel::load(&mut storage, 1 << 16, true).unwrap();
-    let mut taker = Taker::new(&mut kernel, &[(bench.cgroup.clone(), Kind::Whole)]);
+    let mut taker = Taker::new(&[(bench.cgroup.clone(), Kind::Whole)]);
     let pid = bench.spawn(&mut python(
         "import sys\nsys.stdin.readline()\nimport ctypes; ctypes.CDLL('libssl.so.3')\nsys.stdin.readline()",
     ));
@@ -277,11 +292,78 @@ fn a_library_that_is_loaded_late_gets_a_probe_when_asked_for() {
 }
 
 #[test]
+fn labels_whose_page_is_not_in_memory_are_told_by_the_file() {
+    let Some(mut bench) = Bench::new() else { return };
+    let mut taker = Taker::new(&[(bench.cgroup.clone(), Kind::Whole)]);
+    let port = free_port();
+    // A server one of whose threads takes the library's constants out of its memory all the time.
+    let program = r#"
+import ctypes, socket, ssl, threading
+libc = ctypes.CDLL(None)
+libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+code, constants = False, None
+for line in open('/proc/self/maps'):
+    # Behind the code. The other read-only mapping has relocations in it.
+    if code and ' r--p ' in line and 'libssl' in line:
+        start, end = (int(x, 16) for x in line.split()[0].split('-'))
+        constants = (start, end - start)
+    code = ' r-xp ' in line
+def drop():
+    while True:
+        libc.madvise(*constants, 4)
+threading.Thread(target=drop, daemon=True).start()
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain('cert', 'key')
+listener = socket.create_server(('127.0.0.1', PORT))
+while True:
+    try:
+        context.wrap_socket(listener.accept()[0], server_side=True).unwrap().close()
+    except OSError:
+        pass
+"#;
+    let pid = bench.spawn(&mut python(&program.replace("PORT", &port.to_string())));
+    wait("the server listens", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+    taker.until_attached(bench.id(), pid);
+    let mut logged = BTreeSet::new();
+    while taker.count("label_unread") == 0 && logged.len() < 500 {
+        logged.extend(bench.connect(port, ""));
+    }
+    if taker.count("label_unread") == 0 {
+        return eprintln!("not tested: the page was there each time");
+    }
+    taker.until("all secrets", |taker| (taker.taken.len() >= logged.len()).then_some(()));
+    assert_eq!(taker.lines(), logged);
+    assert_eq!(taker.count("lost_label_unknown"), 0);
+}
+
+#[test]
+fn a_process_of_another_user_is_read_or_coverage_names_the_capability() {
+    let Some(mut bench) = Bench::new() else { return };
+    let mut taker = Taker::new(&[(bench.cgroup.clone(), Kind::Whole)]);
+    run(Command::new("chmod").args(["a+r", "key"]).current_dir(&bench.dir));
+    let port = free_port();
+    let line = format!(
+        "--reuid=65534 --regid=65534 --clear-groups openssl s_server -accept 127.0.0.1:{port} -key key -cert cert -quiet"
+    );
+    let pid = bench.spawn(Command::new("setpriv").args(line.split(' ')));
+    wait("the server listens", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+    let id = bench.id();
+    if holds(CAP_SYS_PTRACE) {
+        taker.until_attached(id, pid);
+        return;
+    }
+    let row = taker.until("it is the other user's", |taker| {
+        taker.probes.coverage(id).into_iter().find(|row| row.pid == pid && row.probe.contains("denied"))
+    });
+    assert!(row.probe.contains("Give the agent CAP_SYS_PTRACE"), "{row:?}");
+    // The command name: the path takes the capability too.
+    assert!(row.executable.ends_with("openssl"));
+}
+
+#[test]
 fn another_program_in_the_same_process_is_noticed() {
     let Some(mut bench) = Bench::new() else { return };
-    let mut storage = Storage::uninit();
-    let mut kernel = Kernel::load(&mut storage, 1 << 16, true).unwrap();
-    let mut taker = Taker::new(&mut kernel, &[(bench.cgroup.clone(), Kind::Whole)]);
+    let mut taker = Taker::new(&[(bench.cgroup.clone(), Kind::Whole)]);
     let port = free_port();
     let script = format!("read line; exec openssl s_server -accept 127.0.0.1:{port} -key key -cert cert -quiet");
     let pid = bench.spawn(Command::new("sh").arg("-c").arg(script));
@@ -300,8 +382,6 @@ fn a_replaced_library_is_probed_where_it_is_still_mapped_and_where_it_lies_now()
     let library = system_libssl();
     let copy = bench.dir.join("libssl.so.3");
     fs::copy(&library, &copy).unwrap();
-    let mut storage = Storage::uninit();
-    let mut kernel = Kernel::load(&mut storage, 1 << 16, true).unwrap();
     let start = |bench: &mut Bench| {
         let port = free_port();
         let line = format!("s_server -accept 127.0.0.1:{port} -key key -cert cert -quiet");
@@ -315,8 +395,14 @@ fn a_replaced_library_is_probed_where_it_is_still_mapped_and_where_it_lies_now()
     fs::copy(&library, bench.dir.join("new")).unwrap();
     fs::rename(bench.dir.join("new"), &copy).unwrap();
     let (new, new_port) = start(&mut bench);
-    let mut taker = Taker::new(&mut kernel, &[(bench.cgroup.clone(), Kind::Whole)]);
+    let mut taker = Taker::new(&[(bench.cgroup.clone(), Kind::Whole)]);
     let id = bench.id();
+    if !holds(CAP_SYS_ADMIN) && !holds(CAP_CHECKPOINT_RESTORE) {
+        taker.until_attached(id, new);
+        let row = taker.probes.coverage(id).into_iter().find(|row| row.pid == old).unwrap();
+        assert!(row.probe.contains("CAP_CHECKPOINT_RESTORE"), "{row:?}");
+        return;
+    }
     for pid in [old, new] {
         let row = taker.until_attached(id, pid);
         assert_eq!(row.library.as_deref(), copy.to_str());
@@ -331,9 +417,7 @@ fn a_replaced_library_is_probed_where_it_is_still_mapped_and_where_it_lies_now()
 #[test]
 fn the_probe_goes_when_the_last_process_is_gone() {
     let Some(mut bench) = Bench::new() else { return };
-    let mut storage = Storage::uninit();
-    let mut kernel = Kernel::load(&mut storage, 1 << 16, true).unwrap();
-    let mut taker = Taker::new(&mut kernel, &[(bench.cgroup.clone(), Kind::Whole)]);
+    let mut taker = Taker::new(&[(bench.cgroup.clone(), Kind::Whole)]);
     let id = bench.id();
     bench.serve("");
     bench.serve("");
@@ -355,9 +439,7 @@ fn the_probe_goes_when_the_last_process_is_gone() {
 #[test]
 fn a_released_target_loses_its_probes_and_so_does_a_stopped_capture() {
     let Some(mut bench) = Bench::new() else { return };
-    let mut storage = Storage::uninit();
-    let mut kernel = Kernel::load(&mut storage, 1 << 16, true).unwrap();
-    let mut taker = Taker::new(&mut kernel, &[(bench.cgroup.clone(), Kind::Whole)]);
+    let mut taker = Taker::new(&[(bench.cgroup.clone(), Kind::Whole)]);
     let id = bench.id();
     bench.serve("");
     let pid = bench.children[0].id();
@@ -389,9 +471,7 @@ fn one_call_is_told_once_though_the_file_is_reached_through_several_overlays() {
         }
         mounts.push(Mount(point));
     }
-    let mut storage = Storage::uninit();
-    let mut kernel = Kernel::load(&mut storage, 1 << 16, true).unwrap();
-    let mut taker = Taker::new(&mut kernel, &[(bench.cgroup.clone(), Kind::Whole)]);
+    let mut taker = Taker::new(&[(bench.cgroup.clone(), Kind::Whole)]);
     let id = bench.id();
     let mut ports = Vec::new();
     for mount in &mounts {

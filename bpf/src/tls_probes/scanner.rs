@@ -601,4 +601,12 @@ mod tests {
         let (kept, stopped) = those_that_count([targets(1), Ask::Stop(stop), targets(2)].into_iter());
         assert!(kept.is_empty() && stopped.is_some());
     }
+
+    #[test]
+    fn a_place_in_the_file_has_an_address_only_where_it_is_mapped() {
+        let file = FileId { major: 8, minor: 1, ino: 7 };
+        let placed = Placed { file, start: 0x7f00_0002_0000, end: 0x7f00_0010_0000, offset: 0x20000 };
+        let addresses = [0x1ffff, 0x20000, 0xfffff, 0x10_0000, u64::MAX].map(|offset| address(&placed, offset));
+        assert_eq!(addresses, [None, Some(0x7f00_0002_0000), Some(0x7f00_000f_ffff), None, None]);
+    }
 }
