@@ -90,7 +90,8 @@ struct active {
 	struct flow_key key;     /* of that socket */
 	__u8 kind;
 	__u8 doubtful;           /* two sockets, or another call within this one */
-	__u8 pad0[6];
+	__u8 over;               /* it has returned: the entry waits for the thread's next call */
+	__u8 pad0[5];
 };
 /* key: thread, as bpf_get_current_pid_tgid tells it. LRU: threads end within calls. */
 struct {
@@ -181,7 +182,7 @@ static __always_inline int enter(struct pt_regs *regs, enum call_kind kind, __u6
 	call.since = bpf_ktime_get_ns();
 	call.kind = kind;
 	before = bpf_map_lookup_elem(&active, &thread);
-	if (before) {
+	if (before && !before->over) {
 		/* The file's second probe on this instruction: it is reached through several overlay mounts. */
 		if (before->ip == call.ip && before->sp == call.sp && before->handle.ssl == call.handle.ssl &&
 		    before->buffer == call.buffer && before->size == call.size && !before->socket &&
@@ -191,7 +192,11 @@ static __always_inline int enter(struct pt_regs *regs, enum call_kind kind, __u6
 		leave_hole(&before->handle);
 		call.doubtful = 1;
 	}
-	bpf_map_update_elem(&active, &thread, &call, BPF_ANY);
+	/* In place where it can be: an update may fail on some kernels. */
+	if (before)
+		__builtin_memcpy(before, &call, sizeof(call));
+	else if (bpf_map_update_elem(&active, &thread, &call, BPF_ANY))
+		leave_hole(&call.handle);
 	return 0;
 }
 
@@ -299,10 +304,10 @@ static __always_inline int leave(struct pt_regs *regs, __u64 sp)
 	struct bound *bound;
 	struct flow *flow = 0;
 
-	if (!entry)
+	if (!entry || entry->over)
 		return 0;
 	__builtin_memcpy(&call, entry, sizeof(call));
-	bpf_map_delete_elem(&active, &thread);
+	entry->over = 1;
 	if (call.doubtful) {
 		bpf_map_delete_elem(&bindings, &call.handle);
 		count(CC_L_CALLS, 1);
@@ -429,7 +434,7 @@ int socket_read(__u64 *args)
 	struct active *call = bpf_map_lookup_elem(&active, &thread);
 	struct sock *sk;
 
-	if (!call)
+	if (!call || call->over)
 		return 0;
 	sk = (void *)args[0];
 	if (call->socket == (__u64)sk || !held_by_task(sk))

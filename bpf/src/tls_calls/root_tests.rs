@@ -276,10 +276,17 @@ impl Watch {
     }
 
     fn until<T>(&mut self, what: &str, mut found: impl FnMut(&mut Self) -> Option<T>) -> T {
-        wait(what, || {
+        let began = Instant::now();
+        loop {
             self.turn();
-            found(self)
-        })
+            if let Some(found) = found(self) {
+                return found;
+            }
+            if began.elapsed() > PATIENCE {
+                let Account { ledger, counters, .. } = self.account();
+                panic!("not in {PATIENCE:?}: {what}: {ledger:?} {counters:?} {:?}", self.coverage().notes);
+            }
+        }
     }
 
     fn exchange(&self, id: &str) -> Option<&wire::Exchange> {
