@@ -26,8 +26,12 @@ char LICENSE[] SEC("license") = "GPL";
 
 enum { MAX_TARGETS = 4096, MAX_FLOWS = 65536, MAX_CGROUP_DEPTH = 16 }; /* as plaintext.bpf.c */
 
-/* Between the programs of one hit. Nobody makes a call, has its return missed, and makes the same one in that time. */
-enum { SAME_HIT_NS = 50000 };
+/*
+ * An entry may be told twice: by the file's second probe, where it is reached through several overlay mounts, or when the
+ * kernel has the task execute the instruction again. The same arguments on the same stack within this time, with no return
+ * and no socket between, are one call. Was it two after all, with a return that was missed, then mostly nothing was read.
+ */
+enum { SAME_CALL_NS = 20000000 };
 
 const volatile struct call_options options SEC(".rodata.options") = {};
 
@@ -183,10 +187,9 @@ static __always_inline int enter(struct pt_regs *regs, enum call_kind kind, __u6
 	call.kind = kind;
 	before = bpf_map_lookup_elem(&active, &thread);
 	if (before && !before->over) {
-		/* The file's second probe on this instruction: it is reached through several overlay mounts. */
 		if (before->ip == call.ip && before->sp == call.sp && before->handle.ssl == call.handle.ssl &&
 		    before->buffer == call.buffer && before->size == call.size && !before->socket &&
-		    call.since - before->since < SAME_HIT_NS)
+		    call.since - before->since < SAME_CALL_NS)
 			return 0;
 		/* Its return was missed, or it goes on below this one, or the thread has several stacks. */
 		leave_hole(&before->handle);
