@@ -244,7 +244,7 @@ proptest! {
         let mut wire = Wire::new();
         let mut number = 0;
         for (index, (asked, answered, chunked)) in bodies.iter().enumerate() {
-            // None of those that have no body by definition.
+            // None without a body, as 204 is.
             let status = 400 + index;
             let request = format!("POST /{status} HTTP/1.1\r\ncontent-length: {asked}\r\n\r\n{}", "q".repeat(*asked));
             let answer = if *chunked {
