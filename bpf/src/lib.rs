@@ -12,6 +12,7 @@ mod capture;
 mod cgroup;
 mod control;
 mod counters;
+mod direct;
 mod error;
 mod flow;
 #[cfg(test)]
@@ -29,7 +30,8 @@ mod seq;
 mod tls;
 mod tls_calls;
 mod tls_probes;
-mod wire {
+/// The wire contract, processor/exchange.proto.
+pub mod wire {
     #![allow(clippy::all, clippy::pedantic)]
     include!(concat!(env!("OUT_DIR"), "/podmirror.v1.rs"));
 }
