@@ -68,9 +68,18 @@ cluster-parts: $(STATE)/npm
 	@test/kube/build.sh helm
 	@test/cluster/debs.sh
 
+# Kernels of four Debian suites, and QEMU: about a minute, once.
+.PHONY: kernel-parts
+kernel-parts: $(STATE)/npm
+	@test/kernels/debs.sh >/dev/null
+
 .PHONY: test
-test: build kube cluster-parts ## Everything: check, and real nginx, a real Kubernetes, real attacks, real faults (needs root)
-	@node test/all.ts check integration e2e
+test: build kube cluster-parts kernel-parts ## Everything: check, and real nginx, other kernels, a real Kubernetes, real attacks, real faults (needs root)
+	@node test/all.ts check integration kernels e2e
+
+.PHONY: kernels
+kernels: build kernel-parts ## Only the capture on Linux 5.10, 6.1, 6.12 and Debian's newest, in QEMU (about a minute each)
+	@node test/all.ts kernels
 
 .PHONY: e2e
 e2e: build kube cluster-parts ## Only what needs a whole Kubernetes

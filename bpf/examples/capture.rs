@@ -7,54 +7,73 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use podmirror_bpf::wire::{Connection, Exchange};
-use podmirror_bpf::{Capture, CaptureOptions, Identity, Target};
+use podmirror_bpf::{Capture, CaptureOptions, Identity, Target, load_every_program};
 
-const USAGE: &str = "capture [--seconds N] [--exchanges N] CGROUP…
+const USAGE: &str = "capture [--check] [--seconds N] CGROUP…
   CGROUP         a directory of cgroup2, with all that is below it
-  --seconds N    ends after N seconds (default 10)
-  --exchanges N  or after N exchanges, if they come sooner";
+  --check        before all else loads every BPF program once and says which of them this kernel takes
+  --seconds N    ends after N seconds (default 10), or by SIGINT or SIGTERM";
+
+static ENDED: AtomicBool = AtomicBool::new(false);
 
 struct Arguments {
+    check: bool,
     seconds: u64,
-    exchanges: u64,
     cgroups: Vec<String>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let Some(Arguments { seconds, exchanges, cgroups }) = arguments() else {
+    let Some(Arguments { check, seconds, cgroups }) = arguments() else {
         eprintln!("{USAGE}");
         std::process::exit(2);
     };
+    if check {
+        print_programs();
+    }
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: all that the handler does is to store to an atomic.
+        unsafe { libc::signal(signal, end as *const () as libc::sighandler_t) };
+    }
     let capture = Capture::new(Some(CaptureOptions::default()))?;
     for cgroup in &cgroups {
         capture.select(target_of(cgroup))?;
     }
     println!("capturing {}", cgroups.join(" "));
     let until = Instant::now() + Duration::from_secs(seconds);
-    let mut printed = 0;
-    while printed < exchanges && Instant::now() < until {
-        printed += print_next(&capture)?;
+    while !ENDED.load(Relaxed) && Instant::now() < until {
+        print_next(&capture)?;
     }
     capture.stop()?;
     while print_next(&capture)? > 0 {}
     print_account(&capture)
 }
 
+extern "C" fn end(_: libc::c_int) {
+    ENDED.store(true, Relaxed);
+}
+
 fn arguments() -> Option<Arguments> {
-    let mut parsed = Arguments { seconds: 10, exchanges: u64::MAX, cgroups: Vec::new() };
+    let mut parsed = Arguments { check: false, seconds: 10, cgroups: Vec::new() };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
+            "--check" => parsed.check = true,
             "--seconds" => parsed.seconds = words.next()?.parse().ok()?,
-            "--exchanges" => parsed.exchanges = words.next()?.parse().ok()?,
             option if option.starts_with('-') => return None,
             _ => parsed.cgroups.push(word),
         }
     }
     (!parsed.cgroups.is_empty()).then_some(parsed)
+}
+
+fn print_programs() {
+    for (file, refused) in load_every_program() {
+        println!("{file}: {}", refused.map_or_else(|| "loaded".to_owned(), |why| format!("refused: {why}")));
+    }
 }
 
 fn target_of(cgroup: &str) -> Target {
@@ -86,7 +105,9 @@ fn line_of(exchange: &Exchange) -> String {
         let Connection { client_address, client_port, server_address, server_port, .. } = connection;
         line += &format!(", {} to {}", socket(client_address, *client_port), socket(server_address, *server_port));
         if let Some(tls) = &connection.tls {
-            line += &format!(", {} {} {}", tls.version, tls.cipher_suite, tls.bound_by);
+            // A connection that is read by calls has neither version nor suite.
+            let known = [&tls.version, &tls.cipher_suite, &tls.bound_by].map(String::as_str);
+            line += &format!(", {}", known.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "));
         }
     }
     for (is_so, word) in

@@ -14,6 +14,7 @@ mod control;
 mod counters;
 mod direct;
 mod error;
+mod every_program;
 mod flow;
 #[cfg(test)]
 mod flow_properties;
@@ -35,6 +36,8 @@ pub mod wire {
     #![allow(clippy::all, clippy::pedantic)]
     include!(concat!(env!("OUT_DIR"), "/podmirror.v1.rs"));
 }
+
+pub use every_program::load_every_program;
 
 use capture::{Account, Command, Outcome, Reply};
 use error::{CaptureError, Code};

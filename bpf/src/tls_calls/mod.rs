@@ -79,17 +79,22 @@ struct Loaded {
     gone: bool,
 }
 
+/// Whether this kernel takes all programs. Errors: as `Programs::load`.
+pub fn load_every_program(kernel: &Kernel) -> Result<(), CaptureError> {
+    programs::Programs::load(&share(kernel)?, 0).map(drop)
+}
+
+fn share(kernel: &Kernel) -> Result<Shared, CaptureError> {
+    let own = |fd: BorrowedFd| {
+        fd.try_clone_to_owned().map_err(|e| CaptureError::internal("share a map with the probes on calls", e))
+    };
+    Ok(Shared { targets: own(kernel.targets())?, flows: own(kernel.flows())?, controls: own(kernel.control_slots())? })
+}
+
 impl Calls {
     /// Nothing is loaded yet. Errors: no thread can be started, or no descriptor be copied.
     pub fn new(kernel: &Kernel, scope: Scope) -> Result<Self, CaptureError> {
-        let own = |fd: BorrowedFd| {
-            fd.try_clone_to_owned().map_err(|e| CaptureError::internal("share a map with the probes on calls", e))
-        };
-        let shared = Shared {
-            targets: own(kernel.targets())?,
-            flows: own(kernel.flows())?,
-            controls: own(kernel.control_slots())?,
-        };
+        let shared = share(kernel)?;
         let classes = match scope {
             Scope::Older => 1 << JOINED,
             // Nobody copies packets of TLS then: to plaintext.bpf.c it is like any other protocol.

@@ -71,6 +71,11 @@ struct Lost {
     hits: u64,
 }
 
+/// Whether this kernel takes all programs, also those that no library here may need. Errors: as `Probes::load`.
+pub fn load_every_program(targets: BorrowedFd) -> Result<(), CaptureError> {
+    Programs::load(targets)?.load_log()
+}
+
 impl Probes {
     /// Loads the programs; no probe stands yet. `targets`: the map of that name (`Kernel::targets`).
     ///

@@ -61,6 +61,11 @@ impl Programs {
         Way::best().attach(&program, Path::new(&path), site.offset, false)
     }
 
+    /// Loads `secret_log`, which otherwise waits for a library of its form.
+    pub fn load_log(&mut self) -> Result<(), CaptureError> {
+        self.log_object(None).map(drop).map_err(|why| CaptureError::internal("load secret_log", why))
+    }
+
     fn log_object(&mut self, random: Option<ClientRandom>) -> Result<&Object, String> {
         let place = match self.logs.iter().position(|(known, _)| *known == random) {
             Some(place) => place,
