@@ -68,7 +68,7 @@ async function nginxUnderLoad(t: ExecutionContext) {
     t.is(failed, 0, errors.join('\n'));
     // The kernel frees a program a moment after the last reference to it is gone.
     t.truthy(
-      await until(() => programs.loaded().every((id) => !ids.has(id))),
+      await until(() => programs.loaded().every((id) => !ids.has(id)), { timeoutMs: 120_000 }),
       'no BPF program of it is left',
     );
     t.deepEqual(programs.attached(cgroup.path), []);

@@ -102,17 +102,23 @@ impl Seeker {
     pub fn serve(mut self, asks: &Receiver<Ask>) {
         loop {
             let wait = if self.wanted.is_empty() { NEVER } else { ROUND_EVERY };
-            match asks.recv_timeout(wait) {
-                Ok(Ask::Stop(stopped)) => {
-                    self.take_away();
-                    // Nobody may wait for it.
-                    let _ = stopped.send(());
-                    return;
-                }
-                Ok(Ask::Targets(targets)) => self.targets = targets,
-                Ok(Ask::Want(wanted)) => self.wanted = wanted,
-                Err(RecvTimeoutError::Timeout) => {}
+            let first = match asks.recv_timeout(wait) {
+                Ok(ask) => Some(ask),
+                Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
+            };
+            // All that was asked meanwhile: a round takes longer than a change of targets, and only the newest counts.
+            for ask in first.into_iter().chain(asks.try_iter()) {
+                match ask {
+                    Ask::Stop(stopped) => {
+                        self.take_away();
+                        // Nobody may wait for it.
+                        let _ = stopped.send(());
+                        return;
+                    }
+                    Ask::Targets(targets) => self.targets = targets,
+                    Ask::Want(wanted) => self.wanted = wanted,
+                }
             }
             if self.wanted.is_empty() { self.take_away() } else { self.round() }
         }
