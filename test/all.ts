@@ -81,7 +81,17 @@ async function run(step: Step): Promise<Tally> {
       console.log(`${step.name}: ${error.message}`);
       resolve(127);
     });
-    child.on('close', (status) => resolve(status ?? 1));
+    child.on('exit', (status) => {
+      // What a failed test left running may hold its pipes for ever.
+      const letGo = setTimeout(
+        () => [child.stdout, child.stderr].forEach((stream) => void stream.destroy()),
+        5000,
+      );
+      child.on('close', () => {
+        clearTimeout(letGo);
+        resolve(status ?? 1);
+      });
+    });
   });
   console.log(
     `── ${step.name}: ${code === 0 ? 'ok' : `failed with ${code}`}, ${((Date.now() - started) / 1000).toFixed(1)} s`,

@@ -19,8 +19,8 @@ export interface Account {
 
 export interface Expectations {
   serverName?: string;
-  /** The connections are older than the capture: read by calls if at all, and marked. */
-  older?: boolean;
+  /** The connections are older than the capture: read by calls if at all, and marked. 'some': each is one or the other. */
+  older?: boolean | 'some';
 }
 
 export interface Comparison {
@@ -124,8 +124,10 @@ function factOfLine({ method, target, status, version, suite }: AccessLine): str
 function* differences(
   { request, response, connection, gap, conflicting, joinedLate }: CapturedExchange,
   expected: NumberedRequest,
-  { serverName, older }: Required<Expectations>,
+  expectations: Required<Expectations>,
 ): Generator<string> {
+  const { serverName } = expectations;
+  const older = expectations.older === 'some' ? joinedLate : expectations.older;
   const target = request.target.toString('latin1');
   if (target !== expected.target) yield `target ${target}`;
   const method = request.method.toString('latin1');

@@ -15,7 +15,7 @@ export interface AllRight {
 /** Runs a load to its end, `meanwhile` beside it, and compares client, server and capture. */
 export async function assertAllRight(
   t: ExecutionContext,
-  { capture, account, quiet }: Attached,
+  { capture, account, quiet }: Pick<Attached, 'capture' | 'account' | 'quiet'>,
   server: TlsServer,
   options: LoadOptions,
   meanwhile: () => Promise<void> = async () => {},

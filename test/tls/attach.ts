@@ -11,6 +11,8 @@ import { told } from './told.ts';
 
 export interface Attached extends Pick<OpenCapture, 'capture'> {
   account: Account;
+  /** Connections that were made before the first one that was seen: they stay dark. */
+  unseen(): number;
   /** Resolves when nothing has come for a while. */
   quiet(): Promise<void>;
 }
@@ -33,19 +35,20 @@ export async function attach(
   { port = server.port, version = '1.3', limits = ROOM }: Attaching = {},
 ): Promise<Attached> {
   const account = createAccount();
-  let [last, warm] = [0, false];
+  let [last, warm] = [0, 0];
   const { capture } = openCapture(t, limits, (exchange) => {
     last = performance.now();
-    if (headerValue(exchange.request.headers, 'x-id')?.startsWith('warm-')) warm = true;
+    if (headerValue(exchange.request.headers, 'x-id')?.startsWith('warm-')) warm += 1;
     else account.take(exchange);
   });
   capture.select({ cgroup: server.cgroup.path, identity: { name: NAME } });
-  await untilSeen(port, () => warm, version).catch((cause) => {
+  const made = await untilSeen(port, () => warm > 0, version).catch((cause) => {
     throw new Error(`attach: ${cause.message}: ${told(capture)}`, { cause });
   });
   return {
     capture,
     account,
+    unseen: () => made - warm,
     async quiet() {
       const begin = performance.now();
       await until(() => performance.now() - Math.max(begin, last) > 700, { timeoutMs: 60_000, everyMs: 50 });
@@ -53,18 +56,21 @@ export async function attach(
   };
 }
 
-/** Makes connections until one is seen: a probe that is asked for is there a moment later. */
+/** Makes connections until one is seen: a probe that is asked for is there a moment later. Resolves to their number. */
 export async function untilSeen(
   port: number,
   seen: () => boolean | Promise<boolean>,
   version: Attaching['version'] = '1.3',
-): Promise<void> {
+): Promise<number> {
+  let made = 0;
   const came = await until(
     async () => {
+      made += 1;
       await runLoad({ port, prefix: 'warm', requests: 1, connections: 1, version });
       return until(seen, { timeoutMs: 200 });
     },
     { timeoutMs: 15_000, everyMs: 50 },
   );
   if (!came) throw new Error('no connection is seen');
+  return made;
 }

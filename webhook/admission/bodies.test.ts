@@ -115,13 +115,15 @@ test('of large bodies two are read at a time, the others in order, and one too m
   const { begin, answered } = await serve(t, { largeMs: 60_000 });
   const first = [begin(large), begin(large)];
   for (const { send } of first) await send(maxSmallBytes + 1);
+  for (const { arrived } of first) await arrived();
   const waiting: ReturnType<typeof begin>[] = [];
   for (let n = 0; n < maxLargeWaiting; n++) {
     const body = begin(large, { name: `${n}` });
     await body.send(maxSmallBytes + 1);
+    // One that is only under way may be overtaken, and is then the one too many.
+    await body.arrived();
     waiting.push(body);
   }
-  // They are under way, but maybe not counted yet.
   let refusals = 0;
   while (refusals === 0) {
     const body = begin(large);
