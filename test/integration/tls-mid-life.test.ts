@@ -25,6 +25,7 @@ for (const version of ['1.2', '1.3'] as const) {
         per: 100,
         hold: 50,
       });
+      t.teardown(() => old.stop());
       await old.held;
       const { capture, account, quiet, ...rest } = await attach(t, server, { version });
       account.begin('old', { older: true });

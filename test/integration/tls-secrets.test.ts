@@ -56,7 +56,7 @@ async function openScene(t: ExecutionContext, wrapper: readonly string[] = []): 
 }
 
 /** Connections of both versions that stay open, their first requests delivered. */
-async function holdConnections({ server, agent, keylog }: Scene): Promise<Load[]> {
+async function holdConnections(t: ExecutionContext, { server, agent, keylog }: Scene): Promise<Load[]> {
   const before = (await agent.ledger()).exchanges.delivered;
   const shape = {
     port: server.port,
@@ -69,6 +69,7 @@ async function holdConnections({ server, agent, keylog }: Scene): Promise<Load[]
   const loads = await Promise.all(
     (['1.2', '1.3'] as const).map((version) => startLoad({ ...shape, version, prefix: `held-${version}` })),
   );
+  for (const load of loads) t.teardown(() => load.stop());
   await Promise.all(loads.map(({ held }) => held));
   const wanted = before + 2 * CONNECTIONS * 5;
   await agent.ledgerWhen(({ delivered }) => delivered >= wanted);
@@ -91,7 +92,7 @@ rootTest(
   async (t) => {
     const scene = await openScene(t);
     const { server, agent, processor, folder, keylog } = scene;
-    const loads = await holdConnections(scene);
+    const loads = await holdConnections(t, scene);
     const theirs = loads.map(({ pid }) => pid);
 
     const control = await searchSecrets({ keylog, pids: theirs });
@@ -113,7 +114,7 @@ rootTest(
 rootTest('when the connections have ended, the secrets are not even in the agent', async (t) => {
   const scene = await openScene(t);
   const { agent, keylog } = scene;
-  const loads = await holdConnections(scene);
+  const loads = await holdConnections(t, scene);
   const held = await searchSecrets({ keylog, pids: [agent.pid] });
   t.log('while they live', [...new Set(held.found.map(({ secret }) => secret))].sort());
   t.true(held.found.length > 0, 'the harness itself: they are there while the connections live');

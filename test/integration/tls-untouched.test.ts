@@ -61,12 +61,7 @@ async function nginxUnderLoad(t: ExecutionContext) {
     rate: 1500,
   });
   // A test that fails before its end must not leave it running.
-  t.teardown(() =>
-    load.stop().then(
-      () => {},
-      () => {},
-    ),
-  );
+  t.teardown(() => load.stop());
   /** Every request was answered with what its number calls for, and nothing is left in the kernel or in the library. */
   const assertUntouched = async (ids: ReadonlySet<string>) => {
     const { answered, failed, errors } = await load.stop();
