@@ -86,8 +86,9 @@ e2e: build kube cluster-parts ## Only what needs a whole Kubernetes
 	@node test/all.ts e2e
 
 .PHONY: bench
-bench: build kube cluster-parts ## Cost for nginx, for the agent, for the API server, in a cluster; completeness; writes test/bench/*results.md
+bench: build kube cluster-parts ## Cost for nginx, over TLS too, for the agent, for the API server, in a cluster; completeness; writes test/bench/*results.md
 	@node test/bench/bench.ts
+	@node test/bench/tls.ts
 	@node test/bench/webhook.ts
 	@node test/bench/cluster.ts
 

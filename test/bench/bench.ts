@@ -10,21 +10,20 @@ import { type Cgroup, createCgroup, whyNoCgroups } from '../harness/cgroup.ts';
 import { type Leave, leavingNothing } from '../harness/leave.ts';
 import { type Nginx, startNginx } from '../harness/nginx.ts';
 import { residentBytes } from '../harness/processes.ts';
-import { seededRandom } from '../harness/random.ts';
 import { runTool } from '../harness/run-tool.ts';
 import { startBurner } from './burner.ts';
 import { type Completeness, measureCompleteness } from './completeness.ts';
-import { fixedRate, fullLoad, type Load } from './load.ts';
+import { fixedRate } from './load.ts';
 import { machine } from './machine.ts';
 import { measureProgram } from './program-cost.ts';
-import { isDisturbed, type Pair, renderReport } from './report.ts';
-import { measureRound, type Round, rest } from './round.ts';
+import { type Measured, renderReport } from './report.ts';
 import { type Sink, startSink } from './sink.ts';
 import { createSwitch } from './switch.ts';
-import { startWindowLoad } from './window-load.ts';
-import { measureWindows, type Triple } from './windows.ts';
+import { startWindowLoad, type WindowLoad } from './window-load.ts';
+import { measureWindows } from './windows.ts';
+import { wrkWindows } from './wrk-windows.ts';
 
-const usage = `usage: node test/bench/bench.ts [--windows 160] [--window-seconds 0.3] [--pairs 6] [--seconds 2] [--connections 50] [--rate 20000] [--fixed-seconds 10]
+const usage = `usage: node test/bench/bench.ts [--windows 160] [--window-seconds 0.3] [--full-windows 60] [--full-seconds 1] [--connections 50] [--rate 20000] [--fixed-seconds 10]
 
 Needs root and two cores: nginx runs on core 0, everything else on core 1. Writes test/bench/results.md.
 `;
@@ -38,8 +37,8 @@ const { values } = parseArgs({
   options: {
     windows: { type: 'string', default: '160' },
     'window-seconds': { type: 'string', default: '0.3' },
-    pairs: { type: 'string', default: '6' },
-    seconds: { type: 'string', default: '2' },
+    'full-windows': { type: 'string', default: '60' },
+    'full-seconds': { type: 'string', default: '1' },
     connections: { type: 'string', default: '50' },
     rate: { type: 'string', default: '20000' },
     'fixed-seconds': { type: 'string', default: '10' },
@@ -76,9 +75,15 @@ async function main(leave: Leave): Promise<number> {
   const { port } = nginx;
   const [rate, connections] = [Number(values.rate), Number(values.connections)];
   const paced = fixedRate({ port, rate, core: OTHER_CORE });
-  const fixed = await measureFixed(leave, bench, rate);
-  const flood = fullLoad({ port, connections, core: OTHER_CORE });
-  const full = await measurePairs({ bench, name: 'full load', load: flood, count: Number(values.pairs) });
+  const fixed = await measureLoad(bench, 'at a fixed rate', await startWindowLoad({ port, rate }), {
+    count: Number(values.windows),
+    seconds: Number(values['window-seconds']),
+  });
+  const url = `http://127.0.0.1:${port}/1k.txt`;
+  const full = await measureLoad(bench, 'full load', wrkWindows({ url, connections, core: OTHER_CORE }), {
+    count: Number(values['full-windows']),
+    seconds: Number(values['full-seconds']),
+  });
   const program = await withAgent(bench, (agent) => measureProgram(agent, paced, 5));
   const completeness = await measureAll(bench);
   const inspection = await inspect();
@@ -95,19 +100,16 @@ async function main(leave: Leave): Promise<number> {
   return 0;
 }
 
-interface Fixed {
-  triples: Triple[];
-  agent: { residentBytes: number; delivered: number; captured: number };
-}
-
-async function measureFixed(leave: Leave, bench: Bench, rate: number): Promise<Fixed> {
-  const { cgroup, nginx, directory, sink } = bench;
+/** Ends the load. */
+async function measureLoad(
+  { cgroup, nginx, directory, sink }: Bench,
+  name: string,
+  load: WindowLoad,
+  windows: { count: number; seconds: number },
+): Promise<Measured> {
+  process.stdout.write(`${name}\n`);
   const toggle = createSwitch(cgroup);
-  leave.defer(() => toggle.close());
   const burner = startBurner();
-  leave.defer(() => burner.close());
-  const load = await startWindowLoad({ port: nginx.port, rate });
-  leave.defer(() => load.close());
   const agent = await startAgent({
     directory,
     cgroup: cgroup.path,
@@ -118,11 +120,9 @@ async function measureFixed(leave: Leave, bench: Bench, rate: number): Promise<F
   });
   try {
     const triples = await measureWindows({
-      count: Number(values.windows),
-      seconds: Number(values['window-seconds']),
+      ...windows,
       load,
-      agent,
-      toggle,
+      subject: { pid: agent.pid, turn: (on) => toggle.turn(on, agent) },
       burner,
       nginxPid: workerOf(nginx),
       nginxCore: NGINX_CORE,
@@ -133,47 +133,12 @@ async function measureFixed(leave: Leave, bench: Bench, rate: number): Promise<F
     await agent.stop();
     load.close();
     burner.close();
+    await toggle.close();
   }
 }
 
 function workerOf({ pid, workerPids }: Nginx): number {
   return workerPids()[0] ?? pid;
-}
-
-interface Pairs {
-  bench: Bench;
-  name: string;
-  load: Load;
-  count: number;
-}
-
-async function measurePairs({ bench, name, load, count }: Pairs): Promise<Pair[]> {
-  const random = seededRandom(count);
-  const pairs: Pair[] = [];
-  for (let number = 1; number <= count; number++) {
-    // By chance, so that nothing that changes on the machine favours either.
-    const onFirst = random.chance(0.5);
-    const first = await measure(bench, load, onFirst);
-    const second = await measure(bench, load, !onFirst);
-    const pair = onFirst ? { off: second, on: first } : { off: first, on: second };
-    pairs.push(pair);
-    const { off } = pair;
-    process.stdout.write(
-      `${name} ${number}: nginx ${off.nginxUsPerRequest.toFixed(2)} → ${pair.on.nginxUsPerRequest.toFixed(2)} µs ` +
-        `(${(pair.on.nginxUsPerRequest / off.nginxUsPerRequest).toFixed(3)}${isDisturbed(pair) ? ', disturbed' : ''}), ` +
-        `${off.perSecond.toFixed(0)} → ${pair.on.perSecond.toFixed(0)} requests/s` +
-        `${pair.on.agent ? `, agent ${pair.on.agent.usPerExchange.toFixed(2)} µs per exchange` : ''}\n`,
-    );
-  }
-  return pairs;
-}
-
-async function measure(bench: Bench, load: Load, on: boolean): Promise<Round> {
-  const nginxPid = workerOf(bench.nginx);
-  const round = { load, seconds: Number(values.seconds), nginxPid, nginxCore: NGINX_CORE };
-  await rest();
-  if (!on) return measureRound({ ...round, agent: null });
-  return withAgent(bench, (agent) => measureRound({ ...round, agent }));
 }
 
 async function measureAll(bench: Bench): Promise<Completeness> {

@@ -1,4 +1,4 @@
-/** Two ways to load nginx: as fast as it goes, or at a rate. */
+/** nginx loaded at a rate by a process of its own, and what wrk says. */
 import { fileURLToPath } from 'node:url';
 import { runTool } from '../harness/run-tool.ts';
 
@@ -10,23 +10,6 @@ export interface LoadRun {
 export type Load = (seconds: number) => Promise<LoadRun>;
 
 const PACED_CLIENT = fileURLToPath(new URL('./paced-client.ts', import.meta.url));
-const FILE = '/1k.txt';
-
-export function fullLoad({
-  port,
-  connections,
-  core,
-}: {
-  port: number;
-  connections: number;
-  core: number;
-}): Load {
-  const url = `http://127.0.0.1:${port}${FILE}`;
-  return async (seconds) =>
-    parseWrk(
-      await runTool('taskset', ['-c', String(core), 'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, url]),
-    );
-}
 
 /**
  * The same requests at the same times with and without the agent, so that nginx finds equally much at each wake-up. For

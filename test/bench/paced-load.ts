@@ -1,13 +1,12 @@
-/** Keep-alive GETs at a fixed rate over many connections, for wrk cannot hold one back. */
+/** GETs at a fixed rate over many connections, for wrk cannot hold one back. */
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { connect as connectTls } from 'node:tls';
 
 const TICK_MS = 5;
 const CONNECTIONS = 100;
 const ANSWERS_WITHIN_MS = 5000;
-const REQUEST = Buffer.from(
-  'GET /1k.txt HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: podmirror-bench\r\nAccept: */*\r\n\r\n',
-);
+const FIRST_ANSWER_MS = 100;
 
 export interface Sent {
   sent: number;
@@ -21,38 +20,71 @@ export interface PacedLoad {
   close(): void;
 }
 
+export interface PacedLoadOptions {
+  host?: string;
+  port: number;
+  /** Requests per second. */
+  rate: number;
+  path?: string;
+  /** TLS, without a look at the certificate, and without resumption. */
+  tls?: boolean;
+  /** A connection for each request. */
+  newConnections?: boolean;
+}
+
 /** Connects, and asks once: all responses are equal but for the date, so bytes tell how many there were. */
 export async function openPacedLoad({
   host = '127.0.0.1',
   port,
   rate,
-}: {
-  host?: string;
-  port: number;
-  rate: number;
-}): Promise<PacedLoad> {
+  path = '/1k.txt',
+  tls = false,
+  newConnections = false,
+}: PacedLoadOptions): Promise<PacedLoad> {
+  const request = Buffer.from(
+    `GET ${path} HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: podmirror-bench\r\nAccept: */*\r\n${
+      newConnections ? 'Connection: close\r\n' : ''
+    }\r\n`,
+  );
   let received = 0;
+  let failure: Error | null = null;
+  const connected = tls ? 'secureConnect' : 'connect';
+  const begin = () => {
+    const socket = tls ? connectTls({ port, host, rejectUnauthorized: false }) : connect({ port, host });
+    return socket
+      .setNoDelay(true)
+      .on('data', (bytes) => {
+        received += bytes.length;
+      })
+      .on('error', (error) => {
+        failure = error;
+      });
+  };
   const open = () =>
     new Promise<Socket>((resolve, reject) => {
-      const socket = connect({ port, host, noDelay: true });
-      socket.once('connect', () => resolve(socket)).once('error', reject);
-      socket.on('data', (bytes) => {
-        received += bytes.length;
-      });
+      const socket = begin();
+      socket.once(connected, () => resolve(socket)).once('error', reject);
     });
-  const sockets = await Promise.all(Array.from({ length: CONNECTIONS }, open));
-  sockets[0]?.write(REQUEST);
-  await sleep(50);
-  const responseBytes = received;
+  const sockets = newConnections ? [] : await Promise.all(Array.from({ length: CONNECTIONS }, open));
   let next = 0;
+  const ask = () => {
+    if (!newConnections) return sockets[next++ % CONNECTIONS]?.write(request);
+    // What comes with the end of the handshake is in the library before it is asked for, and calls cannot tell then whose
+    // it is: not at once.
+    const socket = begin();
+    return socket.once(connected, () => setTimeout(() => socket.write(request), 1));
+  };
+  ask();
+  await sleep(FIRST_ANSWER_MS);
+  const responseBytes = received;
 
-  const sendDue = (seconds: number, begin: number) =>
+  const sendDue = (seconds: number, start: number) =>
     new Promise<number>((resolve) => {
       let sent = 0;
       const timer = setInterval(() => {
-        const elapsed = performance.now() - begin;
+        const elapsed = performance.now() - start;
         const due = Math.floor((Math.min(elapsed, seconds * 1000) * rate) / 1000);
-        for (; sent < due; sent++) sockets[next++ % CONNECTIONS]?.write(REQUEST);
+        for (; sent < due; sent++) ask();
         if (elapsed < seconds * 1000) return;
         clearInterval(timer);
         resolve(sent);
@@ -62,11 +94,12 @@ export async function openPacedLoad({
   return {
     async send(seconds) {
       received = 0;
-      const begin = performance.now();
-      const sent = await sendDue(seconds, begin);
+      const start = performance.now();
+      const sent = await sendDue(seconds, start);
       const deadline = performance.now() + ANSWERS_WITHIN_MS;
       while (received < sent * responseBytes && performance.now() < deadline) await sleep(1);
-      return { sent, answered: received / responseBytes, elapsedMs: performance.now() - begin };
+      if (failure) throw failure;
+      return { sent, answered: received / responseBytes, elapsedMs: performance.now() - start };
     },
     close() {
       for (const socket of sockets) socket.destroy();

@@ -3,22 +3,20 @@ import type { Completeness } from './completeness.ts';
 import { type Machine, machineLine } from './machine.ts';
 import { markdownTable } from './markdown.ts';
 import type { ProgramCost, ProgramRuns } from './program-cost.ts';
-import type { AgentFigures, Round } from './round.ts';
-import { formatQuartiles, formatSpread, medianInterval, spreadOf } from './statistics.ts';
+import { formatQuartiles, medianInterval, spreadOf } from './statistics.ts';
 import { ARMS, type Arm, type Triple, type Window } from './windows.ts';
 
-export interface Pair {
-  off: Round;
-  on: Round;
+/** One load with nothing, with a control and with the agent beside nginx. */
+export interface Measured {
+  triples: readonly Triple[];
+  agent: { residentBytes: number; captured: number; delivered: number };
 }
 
 export interface Results {
-  /** At the same rate with nothing, with a control and with the agent beside nginx. */
-  fixed: {
-    triples: readonly Triple[];
-    agent: { residentBytes: number; captured: number; delivered: number };
-  };
-  full: readonly Pair[];
+  /** At a fixed rate. */
+  fixed: Measured;
+  /** As fast as it goes. */
+  full: Measured;
   program: ProgramCost;
   completeness: Completeness;
   /** Output of the processor's own benchmark; null: there is none yet. */
@@ -28,12 +26,6 @@ export interface Results {
 
 /** Of a round's time; more, and the host or other processes have had a part in what nginx used. */
 const DISTURBED = 0.02;
-/** Less tell nothing of where their median lies. */
-const FEW = 6;
-
-export function isDisturbed({ off, on }: Pair): boolean {
-  return Math.max(off.disturbed, on.disturbed) > DISTURBED;
-}
 
 export function renderReport(results: Results): string {
   const { fixed, full, program, completeness, inspection, machine } = results;
@@ -44,54 +36,41 @@ ${machineLine(machine)}
 nginx with one worker on core 0, the client and the agent on core 1, a 1 KiB file over keep-alive on loopback.
 Load average at the end: ${machine.load.toFixed(1)}.
 
-${windowsText(fixed.triples)}
+Triples of short windows, in random order within each, all with the same client and the same agent process: **off**, the agent
+mirrors an empty cgroup; **control**, the same beside a process that only takes as much of core 1 as the agent does and touches
+nothing; **on**, the agent mirrors nginx. A window has connections of its own, and begins and ends with nothing under way. A triple
+does not count when the host or another process kept nginx from its core for more than ${percent(DISTURBED)} of a window.
 
-${windowsTable(`${whole(completeness.wantedPerSecond)} requests per second`, fixed.triples)}
+## At a fixed rate
 
-${ratiosTable(fixed.triples)}
+${measuredText(`${whole(completeness.wantedPerSecond)} requests per second`, fixed)}
 
 ${programLine(program, fixed.triples)}
-${agentLine(fixed)}
 
-At full load the agent takes its share of the client's core, so nginx is asked less. A request costs nginx more when it is asked
-less (compare with the first table), and part of the ratio of this table may be that. How much was not measured.
+## As fast as it goes
 
-Pairs of rounds, agent off and on in random order; each figure is the median (lowest–highest). A pair does not count when the host or
-another process kept nginx from its core for more than ${percent(DISTURBED)} of a round.
+${measuredText('wrk', full)}
 
-${costTable('full load (wrk)', full)}
+The agent takes its share of the client's core, so nginx is asked less, and a request costs nginx more when it is asked less: of that
+the control has its part too.
 
-${verdict(full)}
+## Everything seen
 
 ${completenessTable(completeness)}
 ${inspection === null ? '' : `\nProcessor, inspection:\n\n\`\`\`\n${inspection.trim()}\n\`\`\`\n`}`;
 }
 
-const nginxRatio = ({ off, on }: Pair) => on.nginxUsPerRequest / off.nginxUsPerRequest;
+function measuredText(title: string, measured: Measured): string {
+  const { triples } = measured;
+  return `${windowsTable(title, triples)}
 
-function verdict(all: readonly Pair[]): string {
-  const pairs = all.filter((pair) => !isDisturbed(pair));
-  const [low, high] = medianInterval(pairs.map(nginxRatio));
-  const interval =
-    pairs.length < FEW
-      ? 'too few for an interval'
-      : `its 95 % interval ${low.toFixed(3)}–${high.toFixed(3)} (bootstrap)`;
-  return (
-    `${pairs.length} of ${all.length} pairs count. nginx CPU per request on ÷ off: median ${spreadOf(pairs.map(nginxRatio)).median.toFixed(3)}, ` +
-    `${interval}; of all ${all.length} pairs ${spreadOf(all.map(nginxRatio)).median.toFixed(3)}.`
-  );
+${ratiosTable(triples)}
+
+${whole(undisturbed(triples).length)} of ${whole(triples.length)} triples count. ${agentLine(measured)}`;
 }
 
 function undisturbed(triples: readonly Triple[]): Triple[] {
   return triples.filter((triple) => ARMS.every((arm) => triple[arm].disturbed <= DISTURBED));
-}
-
-function windowsText(triples: readonly Triple[]): string {
-  const counted = undisturbed(triples);
-  return `${whole(triples.length)} triples of short windows, in random order within each, all with the same client and the same agent process:
-**off**, the agent mirrors an empty cgroup; **control**, the same beside a process that only takes as much of core 1 as the agent
-does and touches nothing; **on**, the agent mirrors nginx. A window has connections of its own, and begins and ends with nothing
-under way. A triple does not count when the host or another process kept nginx from its core for more than ${percent(DISTURBED)} of a window: ${whole(counted.length)} count.`;
 }
 
 function windowsTable(title: string, all: readonly Triple[]): string {
@@ -111,6 +90,7 @@ function windowsTable(title: string, all: readonly Triple[]): string {
     row('times that nginx slept per request', ({ sleepsPerRequest }) => sleepsPerRequest, 3),
     row('requests per second', ({ perSecond }) => perSecond, 0),
     row('of core 1, the agent or the control, %', ({ part }) => part * 100, 1),
+    row('the same, µs per request', ({ part, perSecond }) => (part * 1e6) / perSecond, 2),
   ]);
 }
 
@@ -147,36 +127,8 @@ function programLine({ egress, ingress, requests }: ProgramCost, triples: readon
   );
 }
 
-function agentLine({ agent: { residentBytes, captured, delivered } }: Results['fixed']): string {
+function agentLine({ agent: { residentBytes, captured, delivered } }: Measured): string {
   return `The agent's resident memory at the end: ${whole(residentBytes / 2 ** 20)} MiB. Exchanges captured in all windows: ${whole(captured)}, delivered: ${whole(delivered)}.`;
-}
-
-function costTable(title: string, all: readonly Pair[]): string {
-  const pairs = all.filter((pair) => !isDisturbed(pair));
-  const spread = (values: readonly number[], digits: number) => formatSpread(spreadOf(values), digits);
-  const row = (name: string, value: (round: Round) => number, digits = 2) => {
-    const off = pairs.map((pair) => value(pair.off));
-    const on = pairs.map((pair) => value(pair.on));
-    const ratios = pairs.map((pair) => value(pair.on) / value(pair.off));
-    return [name, spread(off, digits), spread(on, digits), spread(ratios, 3)];
-  };
-  const agents = pairs.flatMap(({ on }) => on.agent ?? []);
-  const agentRow = (name: string, value: (agent: AgentFigures) => number, digits = 2) => [
-    name,
-    '',
-    spread(agents.map(value), digits),
-    '',
-  ];
-  return markdownTable([
-    [title, 'agent off', 'agent on', 'on ÷ off'],
-    row('nginx CPU, µs per request', ({ nginxUsPerRequest }) => nginxUsPerRequest),
-    row('all CPU but the agent, µs per request', ({ machineUsPerRequest }) => machineUsPerRequest),
-    row('times that nginx slept per request', ({ sleepsPerRequest }) => sleepsPerRequest, 3),
-    row('requests per second', ({ perSecond }) => perSecond, 0),
-    agentRow('agent CPU, µs per exchange', ({ usPerExchange }) => usPerExchange),
-    agentRow('agent resident memory, MiB', ({ residentBytes }) => residentBytes / 2 ** 20, 0),
-    agentRow('delivered ÷ answered requests', ({ delivered }) => delivered, 4),
-  ]);
 }
 
 function completenessTable(completeness: Completeness): string {

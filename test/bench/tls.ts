@@ -1,23 +1,26 @@
-/** HTTPS rows of `make bench`: what TLS capture costs nginx, by secrets and by calls, and what it costs the agent. */
+/** HTTPS rows of `make bench`: what reading TLS costs nginx, by secrets, by calls, and by probes at the symbols; and the agent. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { startAgent } from '../harness/agent.ts';
+import type { Ledger, TlsCoverage } from '../../bpf/index.d.ts';
+import { type Agent, startAgent } from '../harness/agent.ts';
 import { createCgroup, whyNoCgroups } from '../harness/cgroup.ts';
 import { type Leave, leavingNothing } from '../harness/leave.ts';
 import { startNginx } from '../harness/nginx.ts';
+import { until } from '../harness/until.ts';
 import { startBurner } from './burner.ts';
 import { machine } from './machine.ts';
 import { startSink } from './sink.ts';
 import { createSwitch } from './switch.ts';
+import { createSymbolProbes } from './symbol-probes.ts';
 import { renderTlsReport, type TlsRow } from './tls-report.ts';
-import { measureWindows } from './windows.ts';
-import { wrkWindows } from './wrk-windows.ts';
+import { startWindowLoad } from './window-load.ts';
+import { measureWindows, type Subject, type Triple } from './windows.ts';
 
-const usage = `usage: node test/bench/tls.ts [--windows 24] [--window-seconds 1] [--connections 16] [--modes secrets,calls]
+const usage = `usage: node test/bench/tls.ts [--windows 24] [--window-seconds 0.5] [--ways secrets,calls,symbols]
 
 Needs root and two cores: nginx runs on core 0, everything else on core 1. Writes test/bench/tls-results.md.
 `;
@@ -26,19 +29,24 @@ const OTHER_CORE = 1;
 const RESULTS = fileURLToPath(new URL('./tls-results.md', import.meta.url));
 const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
 
-/** Asked of nginx's CPU per request on ÷ off. */
+/** Requests per second: what leaves the client's core room for the agent. Asked of nginx's CPU per request on ÷ off. */
 const CASES = [
-  { name: 'keep-alive, 1 KiB', file: '1k.txt', newConnections: false, asked: 1.12 },
-  { name: 'keep-alive, 64 KiB', file: '64k.bin', newConnections: false, asked: 1.05 },
-  { name: 'new connection per request, 1 KiB', file: '1k.txt', newConnections: true, asked: 1.1 },
+  { name: 'keep-alive, 1 KiB', path: '/1k.txt', rate: 5000, newConnections: false, asked: 1.12 },
+  { name: 'keep-alive, 64 KiB', path: '/64k.bin', rate: 2000, newConnections: false, asked: 1.05 },
+  { name: 'new connection, 1 KiB', path: '/1k.txt', rate: 400, newConnections: true, asked: 1.1 },
 ] as const;
+
+/** Whether all is in place to read connections that begin now. */
+const IN_PLACE: Record<string, (tls: TlsCoverage) => boolean> = {
+  secrets: ({ processes }) => processes.some(({ attached }) => attached),
+  calls: ({ calls }) => calls.length > 0,
+};
 
 const { values } = parseArgs({
   options: {
     windows: { type: 'string', default: '24' },
-    'window-seconds': { type: 'string', default: '1' },
-    connections: { type: 'string', default: '16' },
-    modes: { type: 'string', default: 'secrets,calls' },
+    'window-seconds': { type: 'string', default: '0.5' },
+    ways: { type: 'string', default: 'secrets,calls,symbols' },
     help: { type: 'boolean', short: 'h' },
   },
 });
@@ -65,47 +73,80 @@ async function main(leave: Leave): Promise<number> {
   const burner = startBurner();
   leave.defer(() => burner.close());
 
-  const rows: TlsRow[] = [];
-  for (const mode of values.modes.split(',')) {
-    for (const { name, file, newConnections, asked } of CASES) {
-      process.stdout.write(`${mode}: ${name}\n`);
-      const toggle = createSwitch(cgroup);
-      const agent = await startAgent({
-        directory,
-        cgroup: cgroup.path,
-        pid: toggle.pid,
-        name: 'bench',
-        processorPort: sink.port,
-        tlsMode: mode,
-        core: OTHER_CORE,
+  const measure = async (subject: Subject, { path, rate, newConnections }: (typeof CASES)[number]) => {
+    const load = await startWindowLoad({ port: nginx.tlsPort ?? 0, rate, path, tls: true, newConnections });
+    try {
+      return await measureWindows({
+        count: Number(values.windows),
+        seconds: Number(values['window-seconds']),
+        load,
+        subject,
+        burner,
+        nginxPid,
+        nginxCore: NGINX_CORE,
       });
-      try {
-        const load = wrkWindows({
-          url: `https://127.0.0.1:${nginx.tlsPort}/${file}`,
-          connections: Number(values.connections),
-          newConnections,
-          core: OTHER_CORE,
-        });
-        const triples = await measureWindows({
-          count: Number(values.windows),
-          seconds: Number(values['window-seconds']),
-          load,
-          agent,
-          toggle,
-          burner,
-          nginxPid,
-          nginxCore: NGINX_CORE,
-        });
-        const { exchanges, bytes } = await agent.settled();
-        rows.push({ mode, name, asked, triples, exchanges, bytes });
-      } finally {
-        await agent.stop();
-        await toggle.close();
-      }
+    } finally {
+      load.close();
+    }
+  };
+  const byAgent = async (way: string, work: (subject: Subject) => Promise<Triple[]>) => {
+    const toggle = createSwitch(cgroup);
+    const agent = await startAgent({
+      directory,
+      cgroup: cgroup.path,
+      pid: toggle.pid,
+      name: 'bench',
+      processorPort: sink.port,
+      tlsMode: way,
+      core: OTHER_CORE,
+    });
+    const turn = async (on: boolean) => {
+      await toggle.turn(on, agent);
+      if (on) await inPlace(agent, way);
+    };
+    try {
+      const triples = await work({ pid: agent.pid, turn });
+      return { triples, ledger: whole(await agent.settled(), triples) };
+    } finally {
+      await agent.stop();
+      await toggle.close();
+    }
+  };
+  const bySymbols = async (work: (subject: Subject) => Promise<Triple[]>) => {
+    const probes = createSymbolProbes(nginxPid);
+    try {
+      return { triples: await work(probes), ledger: null };
+    } finally {
+      probes.close();
+    }
+  };
+
+  const rows: TlsRow[] = [];
+  for (const way of values.ways.split(',')) {
+    for (const one of CASES) {
+      process.stdout.write(`${way}: ${one.name}\n`);
+      const work = (subject: Subject) => measure(subject, one);
+      rows.push({ ...one, way, ...(way === 'symbols' ? await bySymbols(work) : await byAgent(way, work)) });
     }
   }
   const report = renderTlsReport(rows, machine('test/bench/tls.ts'));
   writeFileSync(RESULTS, report);
   process.stdout.write(`\n${report}\nwritten to ${RESULTS}\n`);
   return 0;
+}
+
+async function inPlace(agent: Agent, way: string): Promise<void> {
+  const ready = async () => {
+    const [target] = (await agent.coverage()).targets;
+    return target !== undefined && IN_PLACE[way]?.(target.tls) === true;
+  };
+  if (!(await until(ready, { everyMs: 10 }))) throw new Error(`bench: no probes for ${way}`);
+}
+
+/** A window whose connections stayed dark would cost less than it should. */
+function whole(ledger: Ledger, triples: readonly Triple[]): Ledger {
+  const asked = triples.reduce((sum, { on }) => sum + on.requests, 0);
+  const { captured } = ledger.exchanges;
+  if (captured < asked) throw new Error(`bench: of ${asked} requests ${captured} were captured`);
+  return ledger;
 }

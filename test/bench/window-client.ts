@@ -1,14 +1,14 @@
 /**
- * `node window-client.ts <port> <requests per second>`, with an IPC channel: for each message `{warmUp, seconds}` it opens
+ * `node window-client.ts <PacedLoadOptions as JSON>`, with an IPC channel: for each message `{warmUp, seconds}` it opens
  * connections anew, sends for so long, says `begin`, waits for `go`, sends for `seconds`, and tells what it sent. Nothing
  * is under way as it says either, so that what nginx has used by then belongs to these requests and no others.
  */
 import { setPriority } from 'node:os';
-import { openPacedLoad } from './paced-load.ts';
+import { openPacedLoad, type PacedLoadOptions } from './paced-load.ts';
 
 // The agent runs on this core too, and must not make the requests come differently.
 setPriority(-20);
-const [port = 0, rate = 0] = process.argv.slice(2).map(Number);
+const options = JSON.parse(process.argv[2] ?? '') as PacedLoadOptions;
 
 process.on('message', (message: 'go' | { warmUp: number; seconds: number }) => {
   if (message === 'go') return;
@@ -18,7 +18,7 @@ process.once('disconnect', () => process.exit());
 process.send?.('ready');
 
 async function window({ warmUp, seconds }: { warmUp: number; seconds: number }): Promise<void> {
-  const load = await openPacedLoad({ port, rate });
+  const load = await openPacedLoad(options);
   await load.send(warmUp);
   const go = new Promise((resolve) => process.once('message', resolve));
   process.send?.('begin');

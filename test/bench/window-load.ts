@@ -3,7 +3,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { killAtExit } from '../harness/last-resort.ts';
-import type { Sent } from './paced-load.ts';
+import type { PacedLoadOptions, Sent } from './paced-load.ts';
 
 const PROCESS = fileURLToPath(new URL('./window-client.ts', import.meta.url));
 // New connections, their place in the kernel, and nginx's caches.
@@ -16,8 +16,8 @@ export interface WindowLoad {
 }
 
 /** It runs on the core of this process. */
-export async function startWindowLoad({ port, rate }: { port: number; rate: number }): Promise<WindowLoad> {
-  const child = fork(PROCESS, [String(port), String(rate)]);
+export async function startWindowLoad(options: PacedLoadOptions): Promise<WindowLoad> {
+  const child = fork(PROCESS, [JSON.stringify(options)]);
   const forget = killAtExit(child.pid);
   const next = async () => {
     const [message] = await once(child, 'message');

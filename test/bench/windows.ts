@@ -1,14 +1,12 @@
 /**
  * Three arms in short windows of one long measurement: nothing beside nginx, a process that only takes as much of the
- * other core as the agent does, and the agent. Each triple has one window of each, in random order, so that whatever
+ * other core as the subject does, and the subject. Each triple has one window of each, in random order, so that whatever
  * changes on the machine within seconds changes all three.
  */
-import type { Agent } from '../harness/agent.ts';
 import { seededRandom } from '../harness/random.ts';
 import type { Burner } from './burner.ts';
 import { processNs, stolenNs, taskTimes } from './kernel-times.ts';
 import { spreadOf } from './statistics.ts';
-import type { Switch } from './switch.ts';
 import type { WindowLoad } from './window-load.ts';
 
 export const ARMS = ['off', 'control', 'on'] as const;
@@ -19,7 +17,7 @@ export interface Window {
   perSecond: number;
   nginxUsPerRequest: number;
   sleepsPerRequest: number;
-  /** What the agent, or the process in its place, took of the other core. */
+  /** What the subject, or the process in its place, took of the other core. */
   part: number;
   /** Of the window: nginx was kept from its core by the host or by other processes. */
   disturbed: number;
@@ -27,12 +25,19 @@ export interface Window {
 
 export type Triple = Record<Arm, Window>;
 
+/** What is measured. */
+export interface Subject {
+  /** Of the process whose CPU is its part of the other core; null: it has none. */
+  pid: number | null;
+  /** Resolves when it is so. */
+  turn(on: boolean): Promise<void>;
+}
+
 export interface WindowsOptions {
   count: number;
   seconds: number;
   load: WindowLoad;
-  agent: Agent;
-  toggle: Switch;
+  subject: Subject;
   burner: Burner;
   nginxPid: number;
   nginxCore: number;
@@ -60,14 +65,14 @@ export async function measureWindows(options: WindowsOptions): Promise<Triple[]>
 }
 
 async function measureArm(arm: Arm, part: number, options: WindowsOptions): Promise<Window> {
-  const { seconds, load, agent, toggle, burner, nginxPid, nginxCore } = options;
-  await toggle.turn(arm === 'on', agent);
+  const { seconds, load, subject, burner, nginxPid, nginxCore } = options;
+  await subject.turn(arm === 'on');
   burner.burn(arm === 'control' ? part : 0);
-  const besides = arm === 'control' ? burner.pid : agent.pid;
+  const besides = arm === 'control' ? burner.pid : subject.pid;
   const { before, after, sent } = await load.measure(seconds, () => ({
     nginx: taskTimes(nginxPid),
     stolenNs: stolenNs(nginxCore),
-    besidesNs: processNs(besides),
+    besidesNs: besides === null ? 0 : processNs(besides),
   }));
   burner.burn(0);
   if (sent.answered < sent.sent)

@@ -1,4 +1,4 @@
-/** wrk as a load of windows: as fast as it goes, over TLS. */
+/** wrk as a load of windows: as fast as it goes. */
 import { runTool } from '../harness/run-tool.ts';
 import { parseWrk } from './load.ts';
 import type { WindowLoad } from './window-load.ts';
@@ -6,27 +6,25 @@ import type { WindowLoad } from './window-load.ts';
 export interface WrkWindows {
   url: string;
   connections: number;
-  /** A handshake for each request. */
-  newConnections: boolean;
   core: number;
 }
 
-export function wrkWindows({ url, connections, newConnections, core }: WrkWindows): WindowLoad {
-  const wrk = (seconds: number) =>
-    runTool('taskset', [
-      '-c',
-      String(core),
-      'wrk',
-      '-t1',
-      `-c${connections}`,
-      `-d${seconds}s`,
-      ...(newConnections ? ['-H', 'Connection: close'] : []),
-      url,
-    ]).then(parseWrk);
+/** `measure` takes whole seconds, and its warm-up is that of the connections. */
+export function wrkWindows({ url, connections, core }: WrkWindows): WindowLoad {
   return {
     async measure(seconds, read) {
       const before = read();
-      const { requests, perSecond } = await wrk(seconds);
+      const { requests, perSecond } = parseWrk(
+        await runTool('taskset', [
+          '-c',
+          String(core),
+          'wrk',
+          '-t1',
+          `-c${connections}`,
+          `-d${seconds}s`,
+          url,
+        ]),
+      );
       const after = read();
       const sent = { sent: requests, answered: requests, elapsedMs: (requests / perSecond) * 1000 };
       return { before, after, sent };
