@@ -3,6 +3,7 @@ import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 
 export const refusals = {
   bad_batch: { status: 400, message: 'The body is not a batch that can be kept' },
+  bad_report: { status: 400, message: 'The body is not coverage as this processor knows it' },
   bad_query: { status: 400, message: 'A query parameter is wrong' },
   unreadable_body: { status: 400, message: 'The body could not be read whole' },
   token_missing: { status: 401, message: 'Send the header Authorization: Bearer <token>' },
@@ -12,12 +13,22 @@ export const refusals = {
   },
   agent_unknown: { status: 403, message: 'The client certificate names no agent in ingest.agents' },
   not_found: { status: 404, message: 'There is nothing here' },
+  agent_not_found: { status: 404, message: 'No such agent has told its coverage for a day' },
   attack_not_found: { status: 404, message: 'There is no such attack, or it is older than what is kept' },
   method_not_allowed: { status: 405, message: 'This path takes another method' },
   too_large: { status: 413, message: 'The batch is larger than ingest.maxBatchBytes. Send smaller batches' },
+  report_too_large: { status: 413, message: 'Coverage is more than 1 MiB. Send fewer processes' },
   bad_media_type: {
     status: 415,
     message: 'Send Content-Type: application/x-protobuf without Content-Encoding',
+  },
+  report_media_type: {
+    status: 415,
+    message: 'Send Content-Type: application/json without Content-Encoding',
+  },
+  too_many_agents: {
+    status: 429,
+    message: 'This processor keeps the coverage of no more agents. Nothing else is affected',
   },
   backlog_full: {
     status: 429,

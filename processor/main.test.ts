@@ -5,6 +5,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { createAuthority, issueLeaf } from '../certs/authority.ts';
+import { sampleReport } from './coverage/fake/report.ts';
 import { browserHeaders, encodeBatch } from './fake/batch.ts';
 import { eventually, type FakeProcessor, makeSite, post, startProcessor } from './fake/processor.ts';
 import type { Stats } from './store/store.ts';
@@ -153,6 +154,49 @@ test('what is no batch is refused with the reason', async (t) => {
   t.is((await post(site, processor, encodeBatch([{}]), 'application/json')).status, 415);
   t.is((await post(site, processor, Buffer.alloc(9 * 1024 * 1024))).status, 413);
   t.regex((await processor.ops('/metrics')).text, /batches_refused_total\{code="bad_batch"\} 2/);
+});
+
+const report = (value: unknown) => Buffer.from(JSON.stringify(value));
+const postReport = (
+  site: Parameters<typeof post>[0],
+  processor: FakeProcessor,
+  body: Buffer,
+  type = 'application/json',
+) => post(site, processor, body, type, '/v1/coverage');
+
+test('what an agent tells of its coverage is in the API, and only agents may tell', async (t) => {
+  const { site, processor } = await begin(t, { PODMIRROR_PROCESSOR_INGEST_MAX_BACKLOG_BYTES: '1024' });
+  t.deepEqual(await processor.api('/api/coverage'), { agents: [] });
+  const answer = await postReport(site, processor, report(sampleReport()));
+  t.like(answer, { status: 200, text: '{"taken":true}' });
+  const { agents } = (await processor.api('/api/coverage')) as { agents: { id: string }[] };
+  t.like(agents, [{ node: 'node-1', client: 'podmirror-agent', silent: false }]);
+  t.like(await processor.api(`/api/coverage/${agents[0]?.id}`), {
+    targets: [{ tls: { decrypted: 3, processes: [{ version: 'OpenSSL 3.0.19' }, { version: 'Java' }] } }],
+  });
+  t.regex((await processor.ops('/metrics')).text, /^podmirror_processor_agents\{state="heard"\} 1$/m);
+
+  const stranger = issueLeaf(site.authority, { commonName: 'somebody', usages: ['client'], days: 1 });
+  t.is((await postReport({ ...site, client: stranger }, processor, report(sampleReport()))).status, 403);
+  await t.throwsAsync(postReport({ authority: site.authority }, processor, report(sampleReport())));
+});
+
+test('what is no coverage, or too much of it, is refused with the reason and counted', async (t) => {
+  const { site, processor } = await begin(t);
+  const bad = await postReport(site, processor, report({ ...sampleReport(), node: 7 }));
+  t.is(bad.status, 400);
+  t.like(JSON.parse(bad.text), { error: { code: 'bad_report' } });
+  t.regex(bad.text, /node: /);
+  t.is((await postReport(site, processor, Buffer.alloc(0))).status, 400);
+  t.is((await postReport(site, processor, report(sampleReport()), 'application/x-protobuf')).status, 415);
+  const large = await postReport(site, processor, Buffer.alloc(1024 * 1024 + 1, ' '));
+  t.is(large.status, 413);
+  t.like(JSON.parse(large.text), { error: { code: 'report_too_large' } });
+  t.deepEqual(await processor.api('/api/coverage'), { agents: [] });
+  const { text } = await processor.ops('/metrics');
+  t.regex(text, /^podmirror_processor_reports_refused_total\{code="bad_report"\} 2$/m);
+  t.regex(text, /^podmirror_processor_reports_refused_total\{code="report_too_large"\} 1$/m);
+  t.notRegex(text, /^podmirror_processor_batches_refused_total\{/m);
 });
 
 test('new certificates are used without a restart, bad ones are not', async (t) => {

@@ -8,6 +8,7 @@ import { createApi } from './api/app.ts';
 import { readTokenFile } from './api/token-file.ts';
 import { type Config, readConfig } from './config.ts';
 import { notesOf } from './connector/notes.ts';
+import { createAgents } from './coverage/agents.ts';
 import { createIngest } from './ingest/app.ts';
 import { createIngestServer, useCertificates } from './ingest/server.ts';
 import { inspectBatch, isCareful } from './inspection/inspect-batch.ts';
@@ -104,7 +105,13 @@ async function start(config: Config): Promise<void> {
       warnSeldom(`inspection: ${message}`);
     },
   });
-  const metrics = createMetrics({ stats: store.stats, backlog: store.backlog, workers: pool.alive });
+  const coverage = createAgents({ now });
+  const metrics = createMetrics({
+    stats: store.stats,
+    backlog: store.backlog,
+    workers: pool.alive,
+    agents: coverage.count,
+  });
   await pool.ready;
 
   const pump = startPump({
@@ -134,15 +141,16 @@ async function start(config: Config): Promise<void> {
   const ingestApp = createIngest({
     ...ingest,
     store,
+    coverage,
     isStopping: () => stopping,
     now,
     onAccepted: () => pump.wake(),
-    onRefused: (code) => metrics.refused.inc({ code }),
+    onRefused: (code, what) => metrics.refused[what].inc({ code }),
     onStoreUnavailable: onStoreError,
     onInternal,
   });
   const ingestServer = createIngestServer(ingestApp, certificates.current(), warnSeldom);
-  const apiServer = createServer(createApi({ store, stats: store.stats, token, onInternal }));
+  const apiServer = createServer(createApi({ store, stats: store.stats, coverage, token, onInternal }));
   const inTheWay = () => [
     ...(stopping ? ['it is stopping'] : []),
     ...(health.trouble() === undefined ? [] : [String(health.trouble())]),

@@ -1,6 +1,8 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import test, { type ExecutionContext } from 'ava';
+import { createAgents } from '../coverage/agents.ts';
+import { sampleReport } from '../coverage/fake/report.ts';
 import type { Stats } from '../store/store.ts';
 import { createApi } from './app.ts';
 
@@ -19,8 +21,10 @@ const stats: Stats = {
 
 async function serve(t: ExecutionContext) {
   const store = { attacks: () => [], attack: () => undefined };
+  const coverage = createAgents({ now: () => 0 });
+  coverage.take(['podmirror-agent'], sampleReport());
   const server = createServer(
-    createApi({ store, stats: () => stats, token, onInternal: (error) => t.fail(error.stack) }),
+    createApi({ store, stats: () => stats, coverage, token, onInternal: (error) => t.fail(error.stack) }),
   );
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.teardown(() => server.close());
@@ -47,6 +51,10 @@ const rows: Row[] = [
   ['/api/attacks?before=x', token, 'GET', 400, 'bad_query'],
   ['/api/attacks?tpye=xss', token, 'GET', 400, 'bad_query'],
   ['/api/attacks/%E0%A4%A', token, 'GET', 400, 'bad_query'],
+  ['/api/coverage', '', 'GET', 401, 'token_missing'],
+  ['/api/coverage', token, 'POST', 405, 'method_not_allowed'],
+  ['/api/coverage/00', '', 'GET', 401, 'token_missing'],
+  ['/api/coverage/00', token, 'GET', 404, 'agent_not_found'],
   ['/..%2fmain.ts', '', 'GET', 404, 'not_found'],
 ];
 for (const [path, given, method, status, code] of rows) {
@@ -64,6 +72,16 @@ test('with the token the API answers', async (t) => {
     attacks: [],
     next: null,
   });
+});
+
+test('coverage is a list of agents, and each of them by its id', async (t) => {
+  const get = await serve(t);
+  const { agents } = (await (await get('/api/coverage')).json()) as { agents: { id: string }[] };
+  t.like(agents, [
+    { node: 'node-1', silent: false, summary: { targets: 1, notCovered: [{ library: 'Java' }] } },
+  ]);
+  const detail = await (await get(`/api/coverage/${agents[0]?.id}`)).json();
+  t.like(detail, { node: 'node-1', targets: [{ identity: { name: 'shop' } }], refused: [], notes: [] });
 });
 
 test('the page needs no token and lets nothing else in', async (t) => {

@@ -1,6 +1,7 @@
-// What people and their tools read: attacks as JSON for those with the token, and the page.
+// What people and their tools read: attacks and coverage as JSON for those with the token, and the page.
 import { fileURLToPath } from 'node:url';
 import express, { type Express, type RequestHandler } from 'express';
+import type { Agents } from '../coverage/agents.ts';
 import { answerErrors, methodNotAllowed, notFound, Refusal } from '../errors.ts';
 import type { Stats, Store } from '../store/store.ts';
 import { attackQuery } from './attack-query.ts';
@@ -10,6 +11,7 @@ import { sameToken } from './token.ts';
 export interface ApiOptions {
   store: Pick<Store, 'attacks' | 'attack'>;
   stats: () => Stats;
+  coverage: Pick<Agents, 'list' | 'get'>;
   token: string;
   onInternal: (error: Error) => void;
 }
@@ -26,7 +28,7 @@ const pageHeaders = {
   'Cross-Origin-Resource-Policy': 'same-origin',
 };
 
-export function createApi({ store, stats, token, onInternal }: ApiOptions): Express {
+export function createApi({ store, stats, coverage, token, onInternal }: ApiOptions): Express {
   const app = express().disable('x-powered-by');
   app.set('query parser', 'simple');
   app.use((_request, response, next) => {
@@ -60,6 +62,20 @@ export function createApi({ store, stats, token, onInternal }: ApiOptions): Expr
     .route('/api/stats')
     .get((_request, response) => {
       response.json(stats());
+    })
+    .all(methodNotAllowed);
+  app
+    .route('/api/coverage')
+    .get((_request, response) => {
+      response.json({ agents: coverage.list() });
+    })
+    .all(methodNotAllowed);
+  app
+    .route('/api/coverage/:id')
+    .get((request, response) => {
+      const agent = coverage.get(request.params.id);
+      if (!agent) throw new Refusal('agent_not_found');
+      response.json(agent);
     })
     .all(methodNotAllowed);
 

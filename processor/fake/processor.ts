@@ -127,12 +127,13 @@ export interface PostAnswer {
   text: string;
 }
 
-/** POST /v1/exchanges as an agent; without `client`, as nobody. Rejects with the error of the connection. */
+/** POST as an agent, to /v1/exchanges unless told otherwise; without `client`, as nobody. Rejects with the error of the connection. */
 export function post(
   site: Pick<FakeSite, 'authority'> & { client?: Issued },
   { ingestPort }: Pick<FakeProcessor, 'ingestPort'>,
   body: Buffer,
   type = 'application/x-protobuf',
+  path = '/v1/exchanges',
 ): Promise<PostAnswer> {
   const { promise, resolve, reject } = Promise.withResolvers<PostAnswer>();
   const agent = new Agent({ ca: site.authority.cert, ...site.client });
@@ -140,7 +141,7 @@ export function post(
     {
       host: '127.0.0.1',
       port: ingestPort,
-      path: '/v1/exchanges',
+      path,
       method: 'POST',
       agent,
       headers: { 'content-type': type },

@@ -1,13 +1,16 @@
-// POST /v1/exchanges: keeps batches of exchanges (DESIGN 4.5).
+// What agents send: POST /v1/exchanges keeps batches of exchanges (DESIGN 4.5), POST /v1/coverage what an agent sees of its targets.
 import type { TLSSocket } from 'node:tls';
-import express, { type Express, type RequestHandler } from 'express';
-import { answerErrors, methodNotAllowed, notFound, Refusal } from '../errors.ts';
+import express, { type Express, type Request, type RequestHandler } from 'express';
+import type { Agents } from '../coverage/agents.ts';
+import { BadReport, maxReportBytes, readReport } from '../coverage/report.ts';
+import { answerErrors, methodNotAllowed, notFound, Refusal, type RefusalCode } from '../errors.ts';
 import { BadBatch, type Batch, decodeBatch } from '../exchange.ts';
 import { type Store, StoreUnavailable } from '../store/store.ts';
 import { namesOf } from './agent-name.ts';
 
 export interface IngestOptions {
   store: Pick<Store, 'accept' | 'backlog'>;
+  coverage: Pick<Agents, 'take'>;
   maxBatchBytes: number;
   maxBacklogBytes: number;
   /** Names in the client certificate that may send; empty: every certificate of the CA. */
@@ -15,34 +18,52 @@ export interface IngestOptions {
   isStopping: () => boolean;
   now: () => number;
   onAccepted: (outcome: 'stored' | 'duplicate', batch: { exchanges: number; bytes: number }) => void;
-  onRefused: (code: string) => void;
+  onRefused: (code: string, what: 'batch' | 'report') => void;
   onStoreUnavailable: (error: Error) => void;
   onInternal: (error: Error) => void;
 }
 
-const mediaType = 'application/x-protobuf';
+const batchType = 'application/x-protobuf';
+const reportType = 'application/json';
+const reportPath = '/v1/coverage';
 // A worker clears some hundred exchanges in a second; a full disk wants a person.
 const backlogRetrySeconds = 2;
 const storeRetrySeconds = 10;
 
-/** 200 `{stored: bool}` only after the batch survives a crash. */
+/** 200 `{stored: bool}` only after the batch survives a crash; `{taken: true}` for coverage, which is in memory. */
 export function createIngest(options: IngestOptions): Express {
   const { maxBatchBytes, onRefused, onInternal } = options;
   const app = express().disable('x-powered-by').disable('etag');
   app
     .route('/v1/exchanges')
-    .post(allowAgent(options), wantProtobuf, wantRoom(options))
-    .post(express.raw({ type: mediaType, limit: maxBatchBytes, inflate: false }))
+    .post(allowAgent(options), wantType(batchType, 'bad_media_type'), wantRoom(options))
+    .post(express.raw({ type: batchType, limit: maxBatchBytes, inflate: false }))
     .post((request, response) => {
       const body: unknown = request.body;
       if (!Buffer.isBuffer(body)) throw new Refusal('bad_batch', { detail: 'the body is empty' });
       response.json({ stored: keep(body, options) === 'stored' });
     })
     .all(methodNotAllowed);
+  app
+    .route(reportPath)
+    // A backlog of batches is no reason to refuse it: then above all somebody looks at the page.
+    .post(allowAgent(options), wantType(reportType, 'report_media_type'))
+    .post(express.raw({ type: reportType, limit: maxReportBytes, inflate: false }))
+    .post((request, response) => {
+      takeReport(request, options);
+      response.json({ taken: true });
+    })
+    .all(methodNotAllowed);
   app.use(notFound);
-  app.use(((error, _request, _response, next) => {
-    onRefused(error instanceof Refusal ? error.code : (error.type ?? 'internal'));
-    next(error);
+  app.use(((error, request, _response, next) => {
+    const isReport = request.path === reportPath;
+    const isTooLarge = isReport && error.type === 'entity.too.large';
+    const found = isTooLarge ? new Refusal('report_too_large', { cause: error }) : error;
+    onRefused(
+      found instanceof Refusal ? found.code : (found.type ?? 'internal'),
+      isReport ? 'report' : 'batch',
+    );
+    next(found);
   }) satisfies express.ErrorRequestHandler);
   return app.use(answerErrors(onInternal));
 }
@@ -50,17 +71,20 @@ export function createIngest(options: IngestOptions): Express {
 function allowAgent({ agents }: IngestOptions): RequestHandler {
   return (request, _response, next) => {
     if (agents.length === 0) return next();
-    const names = namesOf((request.socket as TLSSocket).getPeerCertificate());
+    const names = clientOf(request);
     if (names.some((name) => agents.includes(name))) return next();
     throw new Refusal('agent_unknown', { detail: `it names ${names.join(', ') || 'nobody'}` });
   };
 }
 
-const wantProtobuf: RequestHandler = (request, _response, next) => {
-  if (!request.is(mediaType) || request.headers['content-encoding'] !== undefined)
-    throw new Refusal('bad_media_type');
-  next();
-};
+const clientOf = (request: Request): string[] => namesOf((request.socket as TLSSocket).getPeerCertificate());
+
+function wantType(mediaType: string, code: RefusalCode): RequestHandler {
+  return (request, _response, next) => {
+    if (!request.is(mediaType) || request.headers['content-encoding'] !== undefined) throw new Refusal(code);
+    next();
+  };
+}
 
 /** Before the body is read: a sender that has to wait should not have to send. */
 function wantRoom({ store, maxBacklogBytes, isStopping }: IngestOptions): RequestHandler {
@@ -96,5 +120,16 @@ function decode(body: Buffer): Batch {
   } catch (error) {
     if (!(error instanceof BadBatch)) throw error;
     throw new Refusal('bad_batch', { detail: error.message, cause: error });
+  }
+}
+
+function takeReport(request: Request, { coverage }: IngestOptions): void {
+  const body: unknown = request.body;
+  if (!Buffer.isBuffer(body)) throw new Refusal('bad_report', { detail: 'the body is empty' });
+  try {
+    if (coverage.take(clientOf(request), readReport(body)) === 'full') throw new Refusal('too_many_agents');
+  } catch (error) {
+    if (!(error instanceof BadReport)) throw error;
+    throw new Refusal('bad_report', { detail: error.message, cause: error });
   }
 }

@@ -6,17 +6,19 @@ export interface MetricsOptions {
   stats: () => Stats;
   backlog: () => { batches: number; bytes: number };
   workers: () => number;
+  /** That told their coverage of late, and that did so once. */
+  agents: () => { heard: number; silent: number };
 }
 
 export interface Metrics {
   registry: Registry;
-  /** Batches refused, by the code of the refusal. */
-  refused: Counter<'code'>;
+  /** Batches and reports of coverage that were refused, by the code of the refusal. */
+  refused: Record<'batch' | 'report', Counter<'code'>>;
   workerTroubles: Counter;
 }
 
 /** The ledger's numbers come from the store at each scrape, so they outlive a restart. */
-export function createMetrics({ stats, backlog, workers }: MetricsOptions): Metrics {
+export function createMetrics({ stats, backlog, workers, agents }: MetricsOptions): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry, prefix: 'podmirror_processor_' });
@@ -85,17 +87,27 @@ export function createMetrics({ stats, backlog, workers }: MetricsOptions): Metr
       this.set(workers());
     },
   });
-  const counter = { registers };
+  new Gauge({
+    name: 'podmirror_processor_agents',
+    help: 'Agents whose coverage is known: heard within 90 seconds, or silent since',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      for (const [state, amount] of Object.entries(agents())) this.set({ state }, amount);
+    },
+  });
+  const refused = (what: string) =>
+    new Counter({
+      registers,
+      name: `podmirror_processor_${what}_refused_total`,
+      help: `What agents sent as ${what} and was not accepted, by reason`,
+      labelNames: ['code'],
+    });
   return {
     registry,
-    refused: new Counter({
-      ...counter,
-      name: 'podmirror_processor_batches_refused_total',
-      help: 'Batches not accepted, by reason',
-      labelNames: ['code'],
-    }),
+    refused: { batch: refused('batches'), report: refused('reports') },
     workerTroubles: new Counter({
-      ...counter,
+      registers,
       name: 'podmirror_processor_worker_troubles_total',
       help: 'Inspection workers that died or were given up',
     }),
