@@ -1,14 +1,16 @@
 // The agent put together: targets in, batches out, health and account to be seen. Effects come in as arguments.
-import type { Capture, CaptureOptions } from '../bpf/index.d.ts';
+import type { Capture, CaptureOptions, Coverage } from '../bpf/index.d.ts';
 import type { CgroupTree } from './cgroups.ts';
 import type { ClusterLink } from './cluster/cluster.ts';
 import type { Config } from './config.ts';
+import type { AgentCoverage } from './coverage-report.ts';
 import { ledgerLine } from './ledger.ts';
 import type { Log } from './log.ts';
 import { lookRepeatedly } from './look.ts';
 import { createMetrics } from './metrics.ts';
 import { healthPages, opsPages, serve } from './ops.ts';
 import { type Deliver, pump } from './pump.ts';
+import type { Reporter } from './reporter.ts';
 import type { Shipper } from './shipper.ts';
 import { createTargets } from './targets.ts';
 import { tlsLines } from './tls-lines.ts';
@@ -24,8 +26,8 @@ export interface RunningAgent {
 // One answer of the processor is awaited while the next batch is on its way.
 const maxInFlight = 2;
 
-// Libraries are found within milliseconds; a person reads about them later.
-const tlsReportMs = 3_000;
+// Libraries are found within milliseconds; a person reads about them later, in the log or on the processor's page.
+const coverageLookMs = 3_000;
 
 /** Rejects with `listen on …` when a port cannot be had; then nothing was attached. */
 export async function startAgent({
@@ -35,6 +37,7 @@ export async function startAgent({
   mount,
   deliver,
   shipper,
+  reporter,
   cluster,
   log,
   processMetrics = true,
@@ -46,6 +49,8 @@ export async function startAgent({
   deliver: Deliver;
   /** Absent with --print. */
   shipper?: Shipper;
+  /** As is this. */
+  reporter?: Reporter;
   /** Present with `cluster:` in the configuration. */
   cluster?: ClusterLink;
   log: Log;
@@ -56,8 +61,8 @@ export async function startAgent({
   let resolved = false;
   let stopping = false;
 
-  const coverage = () =>
-    inCluster?.coverage(capture.coverage()) ?? { ...capture.coverage(), notes: targets.status().notes };
+  const coverageOf = (addon: Coverage): AgentCoverage =>
+    inCluster?.coverage(addon) ?? { ...addon, notes: targets.status().notes };
   const metrics = createMetrics({
     process: processMetrics,
     cluster: inCluster !== undefined,
@@ -75,7 +80,11 @@ export async function startAgent({
     ...(stopping ? ['shutting down'] : []),
     ...[shipper?.trouble()?.sentence].filter((sentence) => sentence !== undefined),
   ];
-  const ops = opsPages({ metrics, ledger: () => capture.ledger(), coverage });
+  const ops = opsPages({
+    metrics,
+    ledger: () => capture.ledger(),
+    coverage: () => coverageOf(capture.coverage()),
+  });
   const servers = await serveAll(config, healthPages(inTheWay), ops).catch(async (error) => {
     await inCluster?.close();
     throw error;
@@ -90,8 +99,10 @@ export async function startAgent({
   resolved = true;
   const newTlsLines = tlsLines();
   const reporting = setInterval(() => {
-    for (const { level, text } of newTlsLines(capture.coverage())) log[level](text);
-  }, tlsReportMs);
+    const addon = capture.coverage();
+    for (const { level, text } of newTlsLines(addon)) log[level](text);
+    reporter?.look({ coverage: coverageOf(addon), ledger: () => capture.ledger() });
+  }, coverageLookMs);
 
   const giveUp = new AbortController();
   const done = pump({ capture, deliver, stopped: () => stopping, giveUp: giveUp.signal, maxInFlight });
@@ -100,6 +111,7 @@ export async function startAgent({
     stopping = true;
     looking.close();
     clearInterval(reporting);
+    reporter?.stop();
     // Before it says goodbye to the API server: that may take its time.
     capture.stop();
     const left = inCluster?.close();

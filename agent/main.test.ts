@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { clientPair, fakeProcessor, silence, status } from './fake/processor.ts';
 
@@ -131,6 +132,23 @@ test('a reader of --print that stopped reading does not hold up SIGTERM', async 
   child.stdout?.resume();
   await ended;
   t.regex(output.stderr, /captured 10000 = delivered \d+ \+ dropped \d+ \(shutdown \d+\) \+ in flight 0/);
+});
+
+test('it tells its coverage with its node and version, and which targets are not there', async (t) => {
+  const processor = await fakeProcessor();
+  t.teardown(processor.close);
+  const file = configFile(t, shippingTo(processor.url, 'node: here'));
+  const { child, output, ended } = run(t, ['--config', file]);
+  const failed = failAfter(child);
+  while (processor.reports.length === 0) await Promise.race([sleep(50), failed]);
+  child.kill('SIGTERM');
+  t.is(await ended, 0);
+  t.like(processor.reports[0], { client: 'agent', type: 'application/json' });
+  const report = JSON.parse(String(processor.reports[0]?.body));
+  t.like(report, { node: 'here', targets: [], exchanges: { captured: 0 }, ledgerCloses: true });
+  t.regex(report.agentVersion, /^\d+\.\d+\.\d+$/);
+  t.regex(report.notes.join(), /\/none/, 'a target that is not there is told');
+  t.notRegex(output.stderr, /tell coverage/);
 });
 
 const refusals: {

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The agent's process: command line, configuration, addon, signals.
 import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import type * as Addon from '../bpf/index.d.ts';
 import { type CertificateSource, watchCertificates } from '../certs/source.ts';
@@ -14,6 +15,7 @@ import { createLog, type Log } from './log.ts';
 import { createPoster } from './post.ts';
 import type { Deliver } from './pump.ts';
 import { exitCodes, Refusal, refusalOf } from './refusal.ts';
+import { createReporter, type Reporter } from './reporter.ts';
 import { createShipper, type Shipper } from './shipper.ts';
 import { isTlsMode, type TlsMode } from './tls-mode.ts';
 
@@ -35,7 +37,8 @@ Ends with 0, 64 (command line), 69 (this machine lacks something), 74 (stdout), 
 // long as an answer may take.
 const connectTimeoutMs = 5000;
 const requestTimeoutMs = 30_000;
-const maxSockets = 2;
+// Two batches are under way at once; a report of coverage waits for neither, and neither for it.
+const maxSockets = 3;
 
 async function main(): Promise<void> {
   const flags = readFlags();
@@ -67,7 +70,9 @@ async function main(): Promise<void> {
   const state: { agent?: RunningAgent } = {};
   const stop = () => void state.agent?.stop().then(() => process.exit());
   const sink =
-    processor && certificates ? shipTo(processor, certificates, log) : { deliver: await print(log, stop) };
+    processor && certificates
+      ? shipTo(processor, certificates, log, config.node ?? hostname())
+      : { deliver: await print(log, stop) };
 
   state.agent = await startAgent({
     config,
@@ -202,11 +207,19 @@ function shipTo(
   processor: ProcessorConfig,
   certificates: CertificateSource,
   log: Log,
-): { deliver: Deliver; shipper: Shipper } {
+  node: string,
+): { deliver: Deliver; shipper: Shipper; reporter: Reporter } {
   const timeouts = { connectTimeoutMs, timeoutMs: requestTimeoutMs };
   const poster = createPoster({ processor, certificates, ...timeouts, maxSockets });
   const shipper = createShipper({ url: processor.url, poster, log });
-  return { deliver: shipper.deliver, shipper };
+  const reporter = createReporter({
+    url: processor.url,
+    poster,
+    log,
+    about: { node, agentVersion: version() },
+    deliveryTrouble: shipper.trouble,
+  });
+  return { deliver: shipper.deliver, shipper, reporter };
 }
 
 async function print(log: Log, stop: () => void): Promise<Deliver> {

@@ -10,12 +10,27 @@ export interface Answer {
   text: string;
 }
 
+/** What is sent, by where it goes below processor.url. */
+export interface Endpoint {
+  path: string;
+  type: string;
+  /** Now and then: it uses a connection that rests, or one of its own that ends with it, and keeps none. */
+  rare?: boolean;
+}
+
+export const endpoints = {
+  exchanges: { path: 'v1/exchanges', type: 'application/x-protobuf' },
+  // A processor has so many connections for all its agents; most agents may have nothing else to send.
+  coverage: { path: 'v1/coverage', type: 'application/json', rare: true },
+} satisfies Record<string, Endpoint>;
+
 export interface Poster {
   /**
+   * To the exchanges, unless told otherwise.
    * Rejects with the error of the socket, or with `signal.reason`; `ETIMEDOUT` when no connection came about within
    * `connectTimeoutMs` (name and TCP; a busy processor may take its time for TLS), or no answer within `timeoutMs`.
    */
-  post(bytes: Buffer, signal: AbortSignal): Promise<Answer>;
+  post(bytes: Buffer, signal: AbortSignal, endpoint?: Endpoint): Promise<Answer>;
   close(): void;
 }
 
@@ -36,7 +51,6 @@ export function createPoster({
   timeoutMs: number;
   maxSockets: number;
 }): Poster {
-  const url = ingestUrl(processor.url);
   let pair = certificates.current();
   let agent = newAgent(pair, processor.serverName, maxSockets);
 
@@ -52,14 +66,17 @@ export function createPoster({
   };
 
   return {
-    post: (bytes, signal) => send({ url, agent: currentAgent(), bytes, signal, connectTimeoutMs, timeoutMs }),
+    post: (bytes, signal, endpoint = endpoints.exchanges) => {
+      const url = endpointUrl(processor.url, endpoint);
+      return send({ url, endpoint, agent: currentAgent(), bytes, signal, connectTimeoutMs, timeoutMs });
+    },
     close: () => agent.destroy(),
   };
 }
 
 /** `https://host:port/prefix/` → `https://host:port/prefix/v1/exchanges`. */
-export function ingestUrl(base: string): URL {
-  return new URL('v1/exchanges', base.endsWith('/') ? base : `${base}/`);
+export function endpointUrl(base: string, { path }: Endpoint): URL {
+  return new URL(path, base.endsWith('/') ? base : `${base}/`);
 }
 
 function newAgent(pair: CertificatePair, serverName: string | undefined, maxSockets: number): Agent {
@@ -74,6 +91,7 @@ function newAgent(pair: CertificatePair, serverName: string | undefined, maxSock
 
 interface Sending {
   url: URL;
+  endpoint: Endpoint;
   agent: Agent;
   bytes: Buffer;
   signal: AbortSignal;
@@ -93,12 +111,25 @@ async function send(sending: Sending): Promise<Answer> {
   }
 }
 
-function sendOnce({ url, agent, bytes, signal, connectTimeoutMs, timeoutMs }: Sending): Promise<Answer> {
+function sendOnce({
+  url,
+  endpoint,
+  agent,
+  bytes,
+  signal,
+  connectTimeoutMs,
+  timeoutMs,
+}: Sending): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+  const ends = endpoint.rare === true && Object.keys(agent.freeSockets).length === 0;
   const call = request(url, {
     method: 'POST',
     agent,
-    headers: { 'content-type': 'application/x-protobuf', 'content-length': bytes.length },
+    headers: {
+      'content-type': endpoint.type,
+      'content-length': bytes.length,
+      ...(ends && { connection: 'close' }),
+    },
   });
   const onAbort = () => call.destroy(signal.reason);
   const timer = setTimeout(() => call.destroy(timeoutError('answer', timeoutMs)), timeoutMs);

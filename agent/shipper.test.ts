@@ -13,7 +13,7 @@ import {
   silence,
   status,
 } from './fake/processor.ts';
-import { createPoster, ingestUrl } from './post.ts';
+import { createPoster, endpoints, endpointUrl } from './post.ts';
 import { createShipper } from './shipper.ts';
 
 const pair = clientPair();
@@ -27,6 +27,7 @@ async function shipping({
   connectTimeoutMs = 5000,
   timeoutMs = 5000,
   serverName,
+  maxSockets = 2,
 }: Setup = {}) {
   const processor = await fakeProcessor(replies);
   const state = { certificates };
@@ -36,7 +37,7 @@ async function shipping({
     certificates: { current: () => state.certificates },
     connectTimeoutMs,
     timeoutMs,
-    maxSockets: 2,
+    maxSockets,
   });
   const log = fakeLog();
   const shipper = createShipper({ url: 'P', poster, log, random: () => 0.05 });
@@ -44,7 +45,7 @@ async function shipping({
     poster.close();
     processor.close();
   };
-  return { ...shipper, processor, log, state, close };
+  return { ...shipper, poster, processor, log, state, close };
 }
 
 interface Setup {
@@ -54,6 +55,7 @@ interface Setup {
   connectTimeoutMs?: number;
   timeoutMs?: number;
   serverName?: string;
+  maxSockets?: number;
 }
 
 test('a batch arrives as protobuf over TLS 1.3 with the client certificate, on a connection that is kept', async (t) => {
@@ -255,6 +257,35 @@ test('new certificates are used from the next batch on, without a restart', asyn
   t.is(processor.connections(), 2);
 });
 
+test('a report of coverage uses a connection that rests, and keeps none of its own', async (t) => {
+  const { deliver, poster, processor, close } = await shipping();
+  t.teardown(close);
+  const report = () => poster.post(Buffer.from('{}'), never, endpoints.coverage);
+  t.is((await report()).status, 200);
+  t.is((await report()).status, 200);
+  await deliver(batch(), never);
+  t.is((await report()).status, 200);
+  const [first, second, third] = processor.reports;
+  t.like(first, { url: '/v1/coverage', type: 'application/json', client: 'agent', protocol: 'TLSv1.3' });
+  t.not(first?.clientPort, second?.clientPort);
+  t.not(second?.clientPort, processor.received[0]?.clientPort);
+  t.is(third?.clientPort, processor.received[0]?.clientPort);
+});
+
+test('a report waits for no batch, and no batch for it', async (t) => {
+  const { deliver, poster, processor, close } = await shipping({
+    replies: [silence, silence],
+    maxSockets: 3,
+  });
+  t.teardown(close);
+  const stop = new AbortController();
+  const batches = ['b1', 'b2'].map((id) => deliver(batch(id), stop.signal));
+  while (processor.received.length < 2) await sleep(10);
+  t.is((await poster.post(Buffer.from('{}'), never, endpoints.coverage)).status, 200);
+  stop.abort();
+  await Promise.all(batches);
+});
+
 test('an idle connection that the processor closed is no trouble', async (t) => {
   const dropIdle: Reply = (response, request) => {
     response.writeHead(200).end();
@@ -274,7 +305,7 @@ test('when time is up in the middle of an answer, the batch is not called delive
   t.deepEqual(await deliver(batch(), AbortSignal.timeout(100)), { dropped: 'shutdown' });
 });
 
-test('the path of the ingest follows a prefix in processor.url', (t) => {
-  t.is(ingestUrl('https://a:1').href, 'https://a:1/v1/exchanges');
-  t.is(ingestUrl('https://a:1/mirror').href, 'https://a:1/mirror/v1/exchanges');
+test('the path of what is sent follows a prefix in processor.url', (t) => {
+  t.is(endpointUrl('https://a:1', endpoints.exchanges).href, 'https://a:1/v1/exchanges');
+  t.is(endpointUrl('https://a:1/mirror', endpoints.coverage).href, 'https://a:1/mirror/v1/coverage');
 });

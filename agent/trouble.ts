@@ -45,20 +45,21 @@ const remedies: Record<string, string> = {
 const alertAboutUs =
   /^ERR_SSL_(?:TLSV1|TLSV13|SSLV3)_ALERT_(?:.*CERTIFICATE.*|UNKNOWN_CA|ACCESS_DENIED|HANDSHAKE_FAILURE)$/;
 
-export function troubleOfError(error: NodeJS.ErrnoException, url: string): Trouble {
+/** `doing`: what was tried to the processor. */
+export function troubleOfError(error: NodeJS.ErrnoException, url: string, doing = 'deliver'): Trouble {
   const code = error.code ?? error.name;
   // Which of the two it is, is chance.
   const kind = code === 'EPIPE' ? 'ECONNRESET' : code;
   const remedy =
     remedies[kind] ?? (alertAboutUs.test(kind) ? ownRemedy : 'Check processor.url and its certificates');
-  return { kind, sentence: `deliver to ${url}: ${causeOf(error)}. ${remedy}` };
+  return { kind, sentence: `${doing} to ${url}: ${causeOf(error)}. ${remedy}` };
 }
 
-export function troubleOfAnswer({ status, text }: Answer, url: string): Trouble {
+export function troubleOfAnswer({ status, text }: Answer, url: string, doing = 'deliver'): Trouble {
   const said = text === '' ? '' : ` (${reasonIn(text)})`;
   return {
     kind: `status ${status}`,
-    sentence: `deliver to ${url}: status ${status}${said}. ${statusRemedy(status)}`,
+    sentence: `${doing} to ${url}: status ${status}${said}. ${statusRemedy(status)}`,
   };
 }
 

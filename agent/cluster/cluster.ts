@@ -6,6 +6,7 @@ import { startWatcher, type WatcherTiming } from '../../webhook/cluster/watcher.
 import type { Meta } from '../../webhook/intent/class.ts';
 import type { Intent } from '../../webhook/intent/document.ts';
 import type { CgroupTree } from '../cgroups.ts';
+import type { AgentCoverage } from '../coverage-report.ts';
 import type { Log } from '../log.ts';
 import type { Targets } from '../targets.ts';
 import { createEvents } from './events.ts';
@@ -20,12 +21,16 @@ export interface InCluster extends Targets {
   /** This cgroup came or went. False: that concerns no pod. Never throws. */
   notice(path: string): boolean;
   /** What the addon says of each target, with the rule that asks for it, and what was refused. */
-  coverage(addon: Coverage): object;
+  coverage(addon: Coverage): ClusterCoverage;
   /** Sentences about what was not heard yet; once all was heard, none for ever: what is known stays in use. */
   unread(): string[];
   /** Milliseconds since the API server was heard; Infinity before. */
   ageMs(): number;
   close(): Promise<void>;
+}
+
+export interface ClusterCoverage extends AgentCoverage {
+  cluster: { node: string; ageMs: number; trouble: string | null };
 }
 
 export interface ClusterLink {

@@ -36,6 +36,8 @@ export type Reply = (response: ServerResponse, request: IncomingMessage) => void
 export interface FakeProcessor {
   url: string;
   received: Received[];
+  /** Coverage, which agents tell when they please: always taken, and none of `received`. */
+  reports: Received[];
   connections(): number;
   close(): void;
 }
@@ -43,6 +45,7 @@ export interface FakeProcessor {
 /** Answers the n-th request with the n-th reply, all later ones with 200. */
 export async function fakeProcessor(replies: Reply[] = [], port = 0): Promise<FakeProcessor> {
   const received: Received[] = [];
+  const reports: Received[] = [];
   let connections = 0;
   const https = createServer(
     { ...server, ca: authority.cert, minVersion: 'TLSv1.3', requestCert: true, rejectUnauthorized: true },
@@ -56,7 +59,8 @@ export async function fakeProcessor(replies: Reply[] = [], port = 0): Promise<Fa
         const { url, headers } = request;
         const { remotePort: clientPort } = socket;
         const body = Buffer.concat(chunks);
-        received.push({
+        const isReport = url?.endsWith('/v1/coverage') === true;
+        (isReport ? reports : received).push({
           url,
           type: headers['content-type'],
           client,
@@ -64,7 +68,7 @@ export async function fakeProcessor(replies: Reply[] = [], port = 0): Promise<Fa
           clientPort,
           body,
         });
-        const reply = replies.shift() ?? status(200);
+        const reply = (isReport ? undefined : replies.shift()) ?? status(200);
         reply(response, request);
       });
     },
@@ -75,6 +79,7 @@ export async function fakeProcessor(replies: Reply[] = [], port = 0): Promise<Fa
   return {
     url: `https://127.0.0.1:${(https.address() as AddressInfo).port}`,
     received,
+    reports,
     connections: () => connections,
     close() {
       https.close();
