@@ -18,6 +18,12 @@ export function bytes(latin1) {
   );
 }
 
+const encoder = new TextEncoder();
+
+/** Text that somebody else chose, a path or a name, as nodes: what is unprintable in it is escaped as in bytes. */
+export const text = (value) =>
+  bytes(Array.from(encoder.encode(value), (byte) => String.fromCharCode(byte)).join(''));
+
 /** Bytes with a part marked, where `mark` is `{start, end}` or undefined. */
 export function markedBytes(latin1, mark) {
   if (!mark) return bytes(latin1);

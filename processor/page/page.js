@@ -1,4 +1,5 @@
-// The page: token, list of attacks, one attack. The address after # says what is shown.
+// The page: token, list of attacks, one attack, coverage. The address after # says what is shown.
+import { agentCard, agentView } from './coverage.js';
 import { byId, bytes, make } from './elements.js';
 import { requestNodes } from './request.js';
 
@@ -42,9 +43,19 @@ async function read(path) {
   throw new Error(answer.error.detail ?? answer.error.message);
 }
 
+const sections = ['login', 'list', 'detail', 'coverage', 'agent'];
+
 function show(section) {
-  for (const id of ['login', 'list', 'detail']) byId(id).hidden = id !== section;
-  byId('logout').hidden = section === 'login';
+  for (const id of sections) byId(id).hidden = id !== section;
+  for (const id of ['logout', 'views']) byId(id).hidden = section === 'login';
+  const isCoverage = section === 'coverage' || section === 'agent';
+  for (const [id, isHere] of [
+    ['to-attacks', !isCoverage],
+    ['to-coverage', isCoverage],
+  ]) {
+    if (isHere) byId(id).setAttribute('aria-current', 'page');
+    else byId(id).removeAttribute('aria-current');
+  }
   if (section === 'login') {
     byId('ledger').textContent = '';
     byId('token').focus();
@@ -182,12 +193,41 @@ function ruleRow({ id, message, variable, data, decided }) {
   );
 }
 
+async function showCoverage() {
+  const mine = ++view;
+  const [{ agents }, stats] = await Promise.all([read('api/coverage'), read('api/stats')]);
+  // Who has one agent wants to see its targets at once.
+  const only = agents.length === 1 ? await read(`api/coverage/${agents[0].id}`) : undefined;
+  if (mine !== view) return;
+  byId('agents').replaceChildren(...(only ? [agentView(only)] : agents.map(agentCard)));
+  byId('no-agents').hidden = agents.length > 0;
+  showLedger(stats);
+  show('coverage');
+}
+
+async function showAgent(id) {
+  const mine = ++view;
+  const agent = await read(`api/coverage/${id}`);
+  if (mine !== view) return;
+  byId('agent-view').replaceChildren(agentView(agent));
+  show('agent');
+  byId('agent-title').focus();
+}
+
+/** What the address asks for. */
+function showAddressed() {
+  const [, attack] = location.hash.match(/^#\/attacks\/(\d+)$/) ?? [];
+  if (attack) return showAttack(attack);
+  const [isCoverage, agent] = location.hash.match(/^#\/coverage(?:\/([0-9a-f]+))?$/) ?? [];
+  if (!isCoverage) return showList();
+  return agent ? showAgent(agent) : showCoverage();
+}
+
 async function route() {
   tellProblem('');
   if (!sessionStorage.getItem(tokenKey)) return show('login');
   try {
-    const id = location.hash.match(/^#\/attacks\/(\d+)$/)?.[1];
-    await (id ? showAttack(id) : showList());
+    await showAddressed();
   } catch (error) {
     tellProblem(error.message);
     if (!sessionStorage.getItem(tokenKey)) show('login');
@@ -215,12 +255,15 @@ byId('logout').addEventListener('click', () => {
 });
 byId('type').append(...types.map((type) => make('option', { value: type }, typeName(type))));
 byId('type').addEventListener('change', () => void route());
-byId('refresh').addEventListener('click', () => void route());
+for (const id of ['refresh', 'refresh-coverage']) byId(id).addEventListener('click', () => void route());
 byId('more').addEventListener('click', () => void showOlder());
 addEventListener('hashchange', () => void route());
-// Someone who reads older pages is not thrown back to the first.
 setInterval(() => {
-  const atTop = byId('attacks').childElementCount <= 50;
-  if (!byId('list').hidden && atTop && document.visibilityState === 'visible') void route();
+  // Someone who reads older pages is not thrown back to the first.
+  const isAtTop = !byId('list').hidden && byId('attacks').childElementCount <= 50;
+  // What somebody has opened or marked stays so.
+  const isOverview = !byId('coverage').hidden && !document.querySelector('#coverage details[open]');
+  const isUnmarked = document.getSelection()?.isCollapsed !== false;
+  if ((isAtTop || (isOverview && isUnmarked)) && document.visibilityState === 'visible') void route();
 }, refreshIntervalMs);
 void route();
