@@ -3,60 +3,21 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
-import { makeSite, startProcessor } from '../../processor/fake/processor.ts';
-import { type AgentProgram, openAgent } from '../harness/agent-program.ts';
 import { startProgram } from '../harness/program.ts';
 import { rootTest } from '../harness/root-test.ts';
 import { until } from '../harness/until.ts';
-import { untilSeen } from '../tls/attach.ts';
 import { type Load, startLoad } from '../tls/load.ts';
+import { openScene, type Scene } from '../tls/scene.ts';
 import { searchSecrets } from '../tls/secret-search.ts';
-import { openServer, type TlsServer } from '../tls/server.ts';
-import { nginx, nginxPorts } from '../tls/servers/nginx.ts';
+import type { TlsServer } from '../tls/server.ts';
 
 const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
 const CONNECTIONS = 8;
 
-interface Scene {
-  server: TlsServer;
-  agent: AgentProgram;
-  processor: { pid: number; log(): string };
-  /** The processor's folder with its database, and the agent's configuration. */
-  folder: string;
-  keylog: string;
-}
-
-/** nginx, an agent that mirrors it, and a processor. `wrapper`: of the agent. */
-async function openScene(t: ExecutionContext, wrapper: readonly string[] = []): Promise<Scene> {
-  t.timeout(240_000);
-  const server = await openServer(t, nginx(await nginxPorts()));
-  const site = makeSite();
-  t.teardown(() => site.remove());
-  const { folder, client, authority } = site;
-  const files = { 'ca.crt': authority.cert, 'agent.crt': client.cert, 'agent.key': client.key };
-  for (const [name, pem] of Object.entries(files)) writeFileSync(join(folder, name), pem);
-  const processor = await startProcessor(site);
-  t.teardown(() => processor.end('SIGKILL'));
-  const target = {
-    directory: folder,
-    cgroup: server.cgroup.path,
-    name: 'tls',
-    processorPort: processor.ingestPort,
-  };
-  const agent = await openAgent(t, { ...target, wrapper });
-  await untilSeen(server.port, async () => (await agent.ledger()).exchanges.delivered > 0);
-  const pid = processor.child.pid ?? 0;
-  return {
-    server,
-    agent,
-    processor: { pid, log: processor.log },
-    folder,
-    keylog: join(server.folder, 'keylog'),
-  };
-}
+const keylogOf = ({ folder }: TlsServer) => join(folder, 'keylog');
 
 /** Connections of both versions that stay open, their first requests delivered. */
-async function holdConnections(t: ExecutionContext, { server, agent, keylog }: Scene): Promise<Load[]> {
+async function holdConnections(t: ExecutionContext, { server, agent }: Scene): Promise<Load[]> {
   const before = (await agent.ledger()).exchanges.delivered;
   const shape = {
     port: server.port,
@@ -64,7 +25,7 @@ async function holdConnections(t: ExecutionContext, { server, agent, keylog }: S
     connections: CONNECTIONS,
     per: 10,
     hold: 5,
-    keylog,
+    keylog: keylogOf(server),
   };
   const loads = await Promise.all(
     (['1.2', '1.3'] as const).map((version) => startLoad({ ...shape, version, prefix: `held-${version}` })),
@@ -91,7 +52,8 @@ rootTest(
   'secrets are in no process but client, server and agent, in no log, no database and no delivery',
   async (t) => {
     const scene = await openScene(t);
-    const { server, agent, processor, folder, keylog } = scene;
+    const { server, agent, processor, folder } = scene;
+    const keylog = keylogOf(server);
     const loads = await holdConnections(t, scene);
     const theirs = loads.map(({ pid }) => pid);
 
@@ -113,7 +75,8 @@ rootTest(
 
 rootTest('when the connections have ended, the secrets are not even in the agent', async (t) => {
   const scene = await openScene(t);
-  const { agent, keylog } = scene;
+  const { agent, server } = scene;
+  const keylog = keylogOf(server);
   const loads = await holdConnections(t, scene);
   const held = await searchSecrets({ keylog, pids: [agent.pid] });
   t.log('while they live', [...new Set(held.found.map(({ secret }) => secret))].sort());
@@ -153,7 +116,7 @@ rootTest('an agent that crashes leaves no core file', async (t) => {
   t.is(cores().length, 1, 'the harness itself: another program leaves one');
   for (const name of cores()) rmSync(join(folder, name));
 
-  const { agent } = await openScene(t, unlimited);
+  const { agent } = await openScene(t, { wrapper: unlimited });
   agent.signal('SIGQUIT');
   t.is(await agent.ended, null);
   t.deepEqual(cores(), []);
