@@ -172,7 +172,7 @@ impl Seeker {
                     continue;
                 }
                 let class = analysis::class(&mapping.path, executable.as_deref() == Some(&mapping.path));
-                if class == Class::Other || !self.meet(found.pid, &mapping) {
+                if class >= Class::Crypto || !self.meet(found.pid, &mapping) {
                     continue;
                 }
                 used.insert(mapping.file);

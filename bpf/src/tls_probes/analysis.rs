@@ -4,6 +4,7 @@ use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
@@ -13,6 +14,8 @@ use super::files::Stamp;
 use super::finding::{self, Finding};
 use super::labels::Labels;
 use super::maps::FileId;
+use crate::library::elf::Elf;
+use crate::library::recognise::openssl_version;
 
 /// Read at once into memory, one file at a time. node has 120 MiB.
 const MAX_BYTES: u64 = 256 << 20;
@@ -24,7 +27,10 @@ const STEP: usize = 1 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     Library,
+    /// Or a runtime: it may have a TLS library inside and need not.
     Executable,
+    /// A libcrypto: it says the version of the OpenSSL whose libssl is beside it.
+    Crypto,
     Other,
 }
 
@@ -35,8 +41,18 @@ pub struct Job {
     pub file: File,
 }
 
-/// What a file holds: nothing of TLS, or what was found and where its labels lie, or why it could not be read.
-pub type Verdict = Result<Option<(Finding, Labels)>, String>;
+#[derive(Clone)]
+pub enum Held {
+    /// Nothing of TLS.
+    Nothing,
+    /// Of a library of which another file has the TLS.
+    Version(String),
+    /// What was found and where its labels lie.
+    Library(Arc<Finding>, Arc<Labels>),
+}
+
+/// What a file holds, or why it could not be read.
+pub type Verdict = Result<Held, String>;
 
 pub struct Done {
     pub job: Job,
@@ -68,24 +84,28 @@ fn serve(jobs: &Receiver<Job>, done: impl Fn(Done) -> bool) {
 }
 
 fn look(job: &Job) -> Verdict {
-    let limit = if job.class == Class::Other { MAX_OTHER_BYTES } else { MAX_BYTES };
+    let limit = if job.class >= Class::Crypto { MAX_OTHER_BYTES } else { MAX_BYTES };
     if job.stamp.bytes > limit {
         return match job.class {
-            Class::Other => Ok(None),
+            Class::Crypto | Class::Other => Ok(Held::Nothing),
             _ => Err(format!("it has {} MiB; up to {} are looked into", job.stamp.bytes >> 20, limit >> 20)),
         };
     }
     let unread = |error: io::Error| format!("it cannot be read: {error}");
     if job.class == Class::Other && !mentions_key_log(&job.file, job.stamp.bytes).map_err(unread)? {
-        return Ok(None);
+        return Ok(Held::Nothing);
     }
     let bytes = read(&job.file, job.stamp.bytes).map_err(unread)?;
     if Stamp::of(&job.file).ok() != Some(job.stamp) {
         return Err("it changed while it was read".to_owned());
     }
-    Ok(finding::examine(&bytes).map(|finding| {
+    if job.class == Class::Crypto {
+        let version = Elf::parse(&bytes).ok().and_then(|elf| openssl_version(&elf));
+        return Ok(version.map_or(Held::Nothing, Held::Version));
+    }
+    Ok(finding::examine(&bytes).map_or(Held::Nothing, |finding| {
         let labels = finding.site.as_ref().map(|site| Labels::of(&bytes, site.offset)).unwrap_or_default();
-        (finding, labels)
+        Held::Library(Arc::new(finding), Arc::new(labels))
     }))
 }
 
@@ -141,9 +161,9 @@ impl Ord for Queued {
     }
 }
 
-/// Files called so are looked into first.
+/// By the file's name, which nobody has to keep to.
 pub fn class(path: &std::path::Path, executable: bool) -> Class {
-    const NAMES: [&str; 12] = [
+    const LIBRARIES: [&str; 10] = [
         "libssl",
         "libgnutls",
         "libnss3",
@@ -152,17 +172,39 @@ pub fn class(path: &std::path::Path, executable: bool) -> Class {
         "libmbedtls",
         "libs2n",
         "librustls",
-        "libnode",
-        "libpython",
         "libconscrypt",
         "libnetty_tcnative",
     ];
+    const RUNTIMES: [&str; 3] = ["libnode", "libpython", "_ssl."];
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    if executable {
+    let is_called = |names: &[&str]| names.iter().any(|known| name.starts_with(known));
+    if executable || is_called(&RUNTIMES) {
         Class::Executable
-    } else if NAMES.iter().any(|known| name.starts_with(known)) || name.starts_with("_ssl.") {
+    } else if is_called(&LIBRARIES) {
         Class::Library
+    } else if name.starts_with("libcrypto") {
+        Class::Crypto
     } else {
         Class::Other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runtime_that_has_no_tls_inside_is_no_tls_library_that_is_not_known() {
+        for (name, expected) in [
+            ("libssl.so.3", Class::Library),
+            ("libs2n.so.1", Class::Library),
+            ("libpython3.11.so.1.0", Class::Executable),
+            ("_ssl.cpython-311-x86_64-linux-gnu.so", Class::Executable),
+            ("libcrypto.so.3", Class::Crypto),
+            ("libc.so.6", Class::Other),
+        ] {
+            assert_eq!(class(&std::path::Path::new("/usr/lib").join(name), false), expected, "{name}");
+        }
+        assert_eq!(class("/usr/sbin/libssl".as_ref(), true), Class::Executable);
     }
 }

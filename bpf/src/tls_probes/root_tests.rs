@@ -219,6 +219,13 @@ fn what_a_server_logs_is_what_its_clients_log() {
     let pid = bench.children[0].id();
     let row = taker.until_attached(bench.id(), pid);
     assert!(row.library.unwrap().contains("libssl.so") && row.build_id.is_some());
+    // It stands in libcrypto, which is looked into later.
+    let version = taker.until("its version is known", |taker| {
+        let versions = taker.probes.coverage(bench.id()).into_iter().filter_map(|row| row.version);
+        versions.into_iter().find(|version| version.starts_with("OpenSSL 3."))
+    });
+    let said = Command::new("openssl").arg("version").output().unwrap();
+    assert!(String::from_utf8_lossy(&said.stdout).contains(&version), "{version}");
     let mut logged = BTreeSet::new();
     for options in ["-tls1_3", "-tls1_2", "-tls1_3 -ciphersuites TLS_AES_128_GCM_SHA256", "-tls1_2"] {
         logged.extend(bench.connect(port, options));

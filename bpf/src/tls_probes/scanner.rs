@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use libbpf_rs::Link;
 
-use super::analysis::{self, Class, Done, Job, Verdict};
+use super::analysis::{self, Class, Done, Held, Job, Verdict};
 use super::coverage::ProcessCoverage;
 use super::files::{self, Stamp};
 use super::finding::Finding;
@@ -17,6 +17,7 @@ use super::maps::{self, FileId, Mapping};
 use super::processes::{self, Found, Place, Target};
 use super::programs::Programs;
 use super::schedule::Schedule;
+use crate::library::recognise::Implementation;
 
 /// Every process is looked at this often: for libraries that are loaded late, and for what is gone.
 const ROUND_EVERY: Duration = Duration::from_secs(5);
@@ -83,6 +84,8 @@ enum Stage {
     Looking,
     /// No TLS in there.
     Nothing,
+    /// Nor there, but the version of an OpenSSL.
+    Version(String),
     Refused {
         finding: Option<Arc<Finding>>,
         why: String,
@@ -99,8 +102,6 @@ enum Stage {
     },
 }
 
-type Remembered = Result<Option<(Arc<Finding>, Arc<Labels>)>, String>;
-
 pub struct Scanner {
     programs: Programs,
     jobs: Sender<Job>,
@@ -110,7 +111,7 @@ pub struct Scanner {
     members: HashMap<u64, u64>,
     processes: HashMap<u32, Process>,
     files: HashMap<FileId, Known>,
-    remembered: HashMap<(FileId, Stamp), Remembered>,
+    remembered: HashMap<(FileId, Stamp), Verdict>,
     schedule: Schedule,
     /// Where processes were said to be that were not looked at yet.
     execed: HashMap<u32, u64>,
@@ -416,29 +417,32 @@ impl Scanner {
     }
 
     fn done(&mut self, Done { job, verdict }: Done) {
-        let remembered = remember(verdict);
         // A file that changes while it is read is not worth it.
-        if remembered.is_ok() {
+        if verdict.is_ok() {
             if self.remembered.len() >= MAX_REMEMBERED {
                 let files = &self.files;
                 self.remembered.retain(|(id, _), _| files.contains_key(id));
             }
-            self.remembered.insert((job.id, job.stamp), remembered.clone());
+            self.remembered.insert((job.id, job.stamp), verdict.clone());
         }
         let expected = self.files.get(&job.id).is_some_and(|known| known.stamp == Some(job.stamp));
         if expected {
-            self.conclude(job.id, &job.file, remembered);
+            self.conclude(job.id, &job.file, verdict);
         }
     }
 
-    fn conclude(&mut self, id: FileId, file: &File, what: Remembered) {
+    fn conclude(&mut self, id: FileId, file: &File, verdict: Verdict) {
         let Some(known) = self.files.get_mut(&id) else {
             return;
         };
         self.changed = true;
-        let (finding, labels) = match what {
-            Ok(Some(found)) => found,
-            Ok(None) => {
+        let (finding, labels) = match verdict {
+            Ok(Held::Library(finding, labels)) => (finding, labels),
+            Ok(Held::Version(version)) => {
+                known.stage = Stage::Version(version);
+                return;
+            }
+            Ok(Held::Nothing) => {
                 known.stage = match known.class {
                     Class::Library => Stage::Refused {
                         finding: None,
@@ -474,16 +478,31 @@ impl Scanner {
         };
     }
 
+    /// As its libcrypto says it. None: it has none, or two that differ.
+    fn openssl_version(&self, process: &Process) -> Option<&str> {
+        let mut versions = process.mappings.iter().filter_map(|placed| match &self.files.get(&placed.file)?.stage {
+            Stage::Version(version) => Some(version.as_str()),
+            _ => None,
+        });
+        let first = versions.next()?;
+        versions.all(|other| other == first).then_some(first)
+    }
+
     fn publish(&mut self) {
         let mut rows = Vec::new();
         for (pid, process) in &self.processes {
             let before = rows.len();
             let mut seen = HashSet::new();
+            let version = self.openssl_version(process);
             for placed in &process.mappings {
                 // A file may have several executable mappings; the row is that of the one with the probe.
                 if let Some(known) = self.files.get(&placed.file)
-                    && let Some(row) = row(*pid, process, placed, known)
+                    && let Some(mut row) = row(*pid, process, placed, known)
                 {
+                    // A libssl since 3.0 does not say its own.
+                    if row.version.as_deref() == Some(Implementation::OpenSslShared.name()) && version.is_some() {
+                        row.version = version.map(str::to_owned);
+                    }
                     if seen.insert(placed.file) {
                         rows.push(row);
                     } else if row.probe_at.is_some()
@@ -529,13 +548,13 @@ fn blank(pid: u32, process: &Process) -> ProcessCoverage {
 fn row(pid: u32, process: &Process, placed: &Placed, known: &Known) -> Option<ProcessCoverage> {
     let mut row = ProcessCoverage { library: Some(known.path.clone()), ..blank(pid, process) };
     let finding = match &known.stage {
-        Stage::Nothing => return None,
+        Stage::Nothing | Stage::Version(_) => return None,
         Stage::Looking if known.class != Class::Library => return None,
         Stage::Looking => {
             row.probe = "it is being looked into".to_owned();
             None
         }
-        Stage::Failed { finding: None, .. } if known.class == Class::Other => return None,
+        Stage::Failed { finding: None, .. } if known.class >= Class::Crypto => return None,
         Stage::Refused { finding, why } | Stage::Failed { finding, why } => {
             row.probe.clone_from(why);
             finding.as_ref()
@@ -556,10 +575,6 @@ fn row(pid: u32, process: &Process, placed: &Placed, known: &Known) -> Option<Pr
 fn address(placed: &Placed, offset: u64) -> Option<u64> {
     let address = placed.start.checked_add(offset.checked_sub(placed.offset)?)?;
     (address < placed.end).then_some(address)
-}
-
-fn remember(verdict: Verdict) -> Remembered {
-    verdict.map(|found| found.map(|(finding, labels)| (Arc::new(finding), Arc::new(labels))))
 }
 
 fn is_gone(error: &io::Error) -> bool {
