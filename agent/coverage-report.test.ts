@@ -28,6 +28,12 @@ test('what became of the secrets of all targets stays here, even as numbers', (t
   t.false('secrets' in report(sampleCoverage()));
 });
 
+test('an API server that does not answer is among the notes', (t) => {
+  const trouble = 'pods: the API server answered 500; again in 250 ms';
+  t.deepEqual(report({ ...sampleCoverage(), cluster: { trouble } }).notes, ['a note', trouble]);
+  t.deepEqual(report({ ...sampleCoverage(), cluster: { trouble: null } }).notes, ['a note']);
+});
+
 test('no report is larger than what the processor takes', (t) => {
   t.is(maxReportBytes, taken.maxReportBytes);
   const processes = Array.from({ length: 20_000 }, (_, pid) => ({ ...sampleProcess, pid }));
@@ -100,6 +106,7 @@ const news: Record<string, Change> = {
   'a probe that came to stand': { tls: { processes: [{ ...sampleProcess, attached: false }] } },
   'another rule': { target: { because: 'filter 2' } },
   'another note of the agent': { notes: [] },
+  'an API server that does not answer': { cluster: { trouble: 'pods: no answer' } },
   'a refusal': { refused: [{ namespace: 'a', pod: 'b', because: 'c' }] },
 };
 

@@ -9,6 +9,7 @@ export interface AgentCoverage {
   targets: (TargetCoverage & { because?: string | null })[];
   /** In a cluster. */
   refused?: CoverageReport['refused'];
+  cluster?: { trouble: string | null };
   notes: string[];
   secrets: Coverage['secrets'];
 }
@@ -20,7 +21,7 @@ const processLimits = [Number.POSITIVE_INFINITY, 100, 10, 0];
 
 /** Counts, names and sentences: of secrets the addon tells how many there were, and not even that is sent as a whole. */
 export function reportOf(
-  { targets, refused = [], notes }: AgentCoverage,
+  { targets, refused = [], ...coverage }: AgentCoverage,
   { exchanges, bytes, closes }: Ledger,
   about: Pick<CoverageReport, 'node' | 'agentVersion' | 'atMs'>,
 ): CoverageReport {
@@ -32,9 +33,13 @@ export function reportOf(
     ledgerCloses: closes,
     targets,
     refused,
-    notes,
+    notes: notesOf(coverage),
   };
 }
+
+/** What the API server does not tell is not mirrored either. */
+const notesOf = ({ cluster, notes }: Pick<AgentCoverage, 'cluster' | 'notes'>): string[] =>
+  cluster?.trouble ? [...notes, cluster.trouble] : notes;
 
 /** As JSON of at most `maxBytes`: processes are left out first, then targets, and it says so. */
 export function encodeReport(report: CoverageReport, maxBytes = maxReportBytes): Buffer {
@@ -80,7 +85,7 @@ const encode = (report: CoverageReport): Buffer => Buffer.from(JSON.stringify(re
  * The same text as long as there is nothing that a person would wait for: numbers that grow are no news, one that is no longer
  * 0 is. Nor is another process of the same program: servers make them all the time.
  */
-export function newsKey({ targets, refused, notes }: AgentCoverage): string {
+export function newsKey({ targets, refused, ...coverage }: AgentCoverage): string {
   const news = targets.map(({ cgroup, identity, because, exchanges, connections, tls, notes }) => [
     cgroup,
     identity,
@@ -92,7 +97,7 @@ export function newsKey({ targets, refused, notes }: AgentCoverage): string {
     withoutNumbers(notes),
   ]);
   return createHash('sha256')
-    .update(JSON.stringify([news, refused, withoutNumbers(notes)]))
+    .update(JSON.stringify([news, refused, withoutNumbers(notesOf(coverage))]))
     .digest('hex');
 }
 

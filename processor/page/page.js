@@ -209,9 +209,10 @@ async function showAgent(id) {
   const mine = ++view;
   const agent = await read(`api/coverage/${id}`);
   if (mine !== view) return;
+  const isNew = byId('agent').hidden;
   byId('agent-view').replaceChildren(agentView(agent));
   show('agent');
-  byId('agent-title').focus();
+  if (isNew) byId('agent-title').focus();
 }
 
 /** What the address asks for. */
@@ -261,9 +262,9 @@ addEventListener('hashchange', () => void route());
 setInterval(() => {
   // Someone who reads older pages is not thrown back to the first.
   const isAtTop = !byId('list').hidden && byId('attacks').childElementCount <= 50;
+  const isCoverage = !byId('coverage').hidden || !byId('agent').hidden;
   // What somebody has opened or marked stays so.
-  const isOverview = !byId('coverage').hidden && !document.querySelector('#coverage details[open]');
-  const isUnmarked = document.getSelection()?.isCollapsed !== false;
-  if ((isAtTop || (isOverview && isUnmarked)) && document.visibilityState === 'visible') void route();
+  const isTouched = document.querySelector('details[open]') || document.getSelection()?.isCollapsed === false;
+  if ((isAtTop || (isCoverage && !isTouched)) && document.visibilityState === 'visible') void route();
 }, refreshIntervalMs);
 void route();

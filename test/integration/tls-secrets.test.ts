@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
+import type { AgentView } from '../../processor/coverage/agents.ts';
 import { startProgram } from '../harness/program.ts';
 import { rootTest } from '../harness/root-test.ts';
 import { until } from '../harness/until.ts';
@@ -55,6 +56,12 @@ rootTest(
     const { server, agent, processor, folder } = scene;
     const keylog = keylogOf(server);
     const loads = await holdConnections(t, scene);
+    // Coverage too is a delivery, and tells of these very connections by now.
+    const covered = async () => {
+      const { agents } = (await processor.api('/api/coverage')) as { agents: AgentView[] };
+      return (agents[0]?.summary.tls.decrypted ?? 0) >= 2 * CONNECTIONS;
+    };
+    t.true(await until(covered, { timeoutMs: 45_000, everyMs: 200 }));
     const theirs = loads.map(({ pid }) => pid);
 
     const control = await searchSecrets({ keylog, pids: theirs });
