@@ -56,7 +56,8 @@ export function tlsText({ handshakes, decrypted, dark }) {
 
 /** What a target's connections come to, for its badge: `good`, `bad` or `none`. */
 export function verdictOf({ exchanges, connections, tls, notes, notCovered }) {
-  if (sum(tls.dark) > 0 || notCovered.length > 0) return ['bad', 'not all of it is read'];
+  if (sum(tls.dark) > 0) return ['bad', 'not all of it is read'];
+  if (notCovered.length > 0) return ['bad', 'not all of it can be read'];
   if (exchanges === 0 && sum(connections) === 0) return ['none', 'nothing seen yet'];
   return notes.length > 0 ? ['bad', 'see notes'] : ['good', 'all of it is read'];
 }
