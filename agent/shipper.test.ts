@@ -268,6 +268,7 @@ test('a report of coverage uses a connection that rests, and keeps none of its o
   const [first, second, third] = processor.reports;
   t.like(first, { url: '/v1/coverage', type: 'application/json', client: 'agent', protocol: 'TLSv1.3' });
   t.not(first?.clientPort, second?.clientPort);
+  t.is(second?.client, 'agent', 'a resumed session has its name too');
   t.not(second?.clientPort, processor.received[0]?.clientPort);
   t.is(third?.clientPort, processor.received[0]?.clientPort);
 });
