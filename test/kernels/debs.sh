@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # debs.sh [NAME…]: unpacks Debian's kernels and a static busybox into the cache, once, installs QEMU where it is missing, and
-# prints the folder: NAME/vmlinuz, NAME/release and busybox below it. No kernel is installed; apt's own lists are left alone.
+# prints the folder: NAME/vmlinuz, NAME/release and busybox below it, and 6.1/lib/modules. No kernel is installed; apt's own
+# lists are left alone.
 # A kernel that the mirror does not have is said on stderr and in NAME.missing, and passed by.
 # The newest is the newest of the day it came: remove its folder to have it fetched again.
 set -euo pipefail
 
 names=${*:-5.10 6.1 6.12 newest}
 folder=${XDG_CACHE_HOME:-$HOME/.cache}/podmirror/kernels
+# The kernel of test/vm, which has drivers and file systems; the others need none.
+with_modules=6.1
 suites() { # That may carry it, the better ones first.
 	case $1 in
 		5.10) echo bullseye ;;
@@ -67,12 +70,13 @@ fetch() { # NAME SUITE
 	local image=("$work/$1/unpacked"/{boot,usr/lib/modules/*}/vmlinuz*)
 	image=$(ls -d "${image[@]}" 2>/dev/null | head -n 1)
 	[ -n "$image" ] || { echo "E: $package holds no vmlinuz"; return 1; }
-	cp -L "$image" "$work/$1/folder/vmlinuz" && echo "$package" >"$work/$1/folder/release"
+	cp -L "$image" "$work/$1/folder/vmlinuz" && echo "$package" >"$work/$1/folder/release" || return
+	[ "$1" != "$with_modules" ] || mv "$work/$1/unpacked/lib" "$work/$1/folder/lib"
 }
 
 for name in $names; do
 	from=$(suites "$name")
-	[ ! -e "$folder/$name" ] || continue
+	[ ! -e "$folder/$name" ] || [ "$name" = "$with_modules" -a ! -e "$folder/$name/lib" ] || continue
 	rm -f "$folder/$name.missing"
 	find_mirror || { apt-get -q update >/dev/null 2>&1 || true; find_mirror; } || {
 		echo "debs.sh: no Debian archive among this machine's apt sources" | tee "$folder/$name.missing" >&2
@@ -81,6 +85,7 @@ for name in $names; do
 	for suite in $from; do
 		# It gets its name when it is whole.
 		if fetch "$name" "$suite" >"$work/log" 2>&1; then
+			rm -rf "${folder:?}/$name"
 			mv "$work/$name/folder" "$folder/$name"
 			rm -f "$folder/$name.missing"
 			break

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { packInitramfs } from './archive.ts';
 
 const DIRECTORIES = [
   'bin',
@@ -25,7 +26,7 @@ export interface Parts {
   busybox: string;
 }
 
-/** Writes the archive into `directory` and returns its path. Not compressed: to unpack it costs the guest more than it saves. */
+/** Writes the archive into `directory` and returns its path. */
 export function makeInitramfs({ capture, busybox }: Parts, directory: string): string {
   const root = join(directory, 'root');
   for (const name of DIRECTORIES) mkdirSync(join(root, name), { recursive: true });
@@ -39,13 +40,7 @@ export function makeInitramfs({ capture, busybox }: Parts, directory: string): s
   putProgram(root, '/usr/sbin/nginx', '/usr/sbin/nginx');
   putProgram(root, '/usr/bin/openssl', '/usr/bin/openssl');
   makeCertificate(join(root, 'etc'));
-  const archive = join(directory, 'initramfs.cpio');
-  const pack = `find . | "$1" cpio -o -H newc >"$2"`;
-  execFileSync('sh', ['-c', pack, 'sh', busybox, archive], {
-    cwd: root,
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  return archive;
+  return packInitramfs({ root, busybox, directory });
 }
 
 /** With the libraries where the dynamic linker looks for them; symbolic links become what they lead to. */
