@@ -3,14 +3,15 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runTool } from '../harness/run-tool.ts';
 import { type Service, startService } from '../harness/service.ts';
+import type { CgroupDriver } from './cgroup-driver.ts';
 import type { Instance } from './instance.ts';
 import type { Machine } from './machine.ts';
 import { nodeEnvironment, nodeProgram } from './programs.ts';
 
 export interface Containerd {
-  /** Its socket, as this machine sees it; in the node it is /run/containerd/containerd.sock. */
+  /** Its socket, as this machine sees it where the node is in namespaces; in the node it is /run/containerd/containerd.sock. */
   address: string;
-  /** `ctr` in the namespace that Kubernetes uses, from this machine. Returns stdout. */
+  /** `ctr` in the node, in the namespace that Kubernetes uses. Returns stdout. */
   ctr(args: readonly string[]): Promise<string>;
   /** A docker-archive or OCI layout, with the names that it carries. Returns those. */
   importImage(tar: string): Promise<string[]>;
@@ -25,23 +26,30 @@ export interface ContainerdOptions {
   machine: Machine;
   instance: Instance;
   pauseImage: string;
+  /** Default: cgroupfs. */
+  cgroupDriver?: CgroupDriver;
 }
 
-const READY_MS = 30_000;
+// In an emulated machine it takes its time.
+const READY_MS = 120_000;
+const SOCKET = '/run/containerd/containerd.sock';
 
 export async function startContainerd({
   machine,
   instance,
   pauseImage,
+  cgroupDriver = 'cgroupfs',
 }: ContainerdOptions): Promise<Containerd> {
   const { directory } = machine;
   const config = join(directory, 'containerd.toml');
-  writeFileSync(config, configuration(directory, pauseImage));
+  writeFileSync(config, configuration({ directory, pauseImage, cgroupDriver }));
   mkdirSync(join(directory, 'cni'));
   writeFileSync(join(directory, 'cni/10-pods.conflist'), JSON.stringify(podNetwork(instance)));
-  const address = join(directory, 'run/containerd/containerd.sock');
-  const ctr = (args: readonly string[]) =>
-    runTool(nodeProgram('usr/bin/ctr'), ['--address', address, '--namespace', 'k8s.io', ...args]);
+  const ctr = (args: readonly string[]) => {
+    const command = [nodeProgram('usr/bin/ctr'), '--address', SOCKET, '--namespace', 'k8s.io', ...args];
+    const [file, ...rest] = machine.inside(command);
+    return runTool(file, rest);
+  };
   const start = () =>
     startService({
       name: 'containerd',
@@ -53,7 +61,7 @@ export async function startContainerd({
     });
   let service: Service = await start();
   return {
-    address,
+    address: join(directory, SOCKET),
     ctr,
     async importImage(tar) {
       // "unpacking <name> (sha256:…)...done" for each.
@@ -70,7 +78,13 @@ export async function startContainerd({
   };
 }
 
-const configuration = (directory: string, pauseImage: string): string => `
+interface Settings {
+  directory: string;
+  pauseImage: string;
+  cgroupDriver: CgroupDriver;
+}
+
+const configuration = ({ directory, pauseImage, cgroupDriver }: Settings): string => `
 version = 2
 [plugins."io.containerd.internal.v1.opt"]
   path = "/var/lib/containerd/opt"
@@ -85,7 +99,7 @@ version = 2
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
       BinaryName = "${nodeProgram('usr/sbin/runc')}"
-      SystemdCgroup = false
+      SystemdCgroup = ${cgroupDriver === 'systemd'}
 `;
 
 /** Routed, not bridged: what goes from pod to pod passes the node's rules for Services without br_netfilter. */

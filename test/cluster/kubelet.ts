@@ -5,6 +5,7 @@ import { stringify } from 'yaml';
 import { type Service, startService } from '../harness/service.ts';
 import type { Kube } from '../kube/kube.ts';
 import { kubeProgram } from '../kube/programs.ts';
+import { type CgroupDriver, cgroupRoot } from './cgroup-driver.ts';
 import type { Instance } from './instance.ts';
 import type { Machine } from './machine.ts';
 import { nodeEnvironment } from './programs.ts';
@@ -13,9 +14,16 @@ export interface KubeletOptions {
   machine: Machine;
   instance: Instance;
   kube: Kube;
+  /** Default: cgroupfs. */
+  cgroupDriver?: CgroupDriver;
 }
 
-export function startKubelet({ machine, instance, kube }: KubeletOptions): Promise<Service> {
+export function startKubelet({
+  machine,
+  instance,
+  kube,
+  cgroupDriver = 'cgroupfs',
+}: KubeletOptions): Promise<Service> {
   const { node } = instance;
   const { kubeconfig, certFile, keyFile } = kube.credentials.node(node.name);
   const config = join(machine.directory, 'kubelet.yaml');
@@ -32,9 +40,8 @@ export function startKubelet({ machine, instance, kube }: KubeletOptions): Promi
     tlsCertFile: certFile,
     tlsPrivateKeyFile: keyFile,
     containerRuntimeEndpoint: 'unix:///run/containerd/containerd.sock',
-    cgroupDriver: 'cgroupfs',
-    // Two kubelets that share a kubepods end each other's pods.
-    cgroupRoot: instance.cgroup,
+    cgroupDriver,
+    cgroupRoot: cgroupRoot(cgroupDriver, instance),
     failCgroupV1: false,
     failSwapOn: false,
     makeIPTablesUtilChains: false,
@@ -64,8 +71,10 @@ export function startKubelet({ machine, instance, kube }: KubeletOptions): Promi
     env: nodeEnvironment(),
     logFile: join(instance.directory, 'kubelet.log'),
     ready: async () => (await kube.kubectl(['get', 'node', node.name, '-o', `jsonpath=${READY}`])) === 'True',
-    readyTimeoutMs: 60_000,
+    readyTimeoutMs: READY_MS,
   });
 }
 
+// In an emulated machine it takes its time.
+const READY_MS = 240_000;
 const READY = '{.status.conditions[?(@.type=="Ready")].status}';

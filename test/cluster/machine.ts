@@ -1,16 +1,14 @@
-/** A node as a machine of its own: mount, network and host name namespaces, its own /var and /run, a link to the bridge. */
-import { execFileSync } from 'node:child_process';
+/** A node as a machine of its own, as far as namespaces go: mounts, network and host name, its own /var and /run, a link to the bridge. */
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inCgroup, type Service, startService } from '../harness/service.ts';
 import type { Instance } from './instance.ts';
+import { routeNode, run } from './link.ts';
 
 export interface Machine {
-  /** Holds its /var and /run, and its configuration. */
+  /** Holds its configuration, by the same path here and there. */
   directory: string;
-  /** The process that its namespaces belong to. */
-  pid: number;
-  /** A command line that becomes `command` in there, in the cluster's cgroup. */
+  /** A command line that becomes `command` in there, or stands for it: the same output, exit code and end. It is in the cluster's cgroup. */
   inside(command: readonly string[]): [string, ...string[]];
   stop(): Promise<void>;
 }
@@ -20,6 +18,8 @@ export interface MachineOptions {
   /** cgroup2 directory. */
   cgroup: string;
 }
+
+export type StartMachine = (options: MachineOptions) => Promise<Machine>;
 
 export async function startMachine({ instance, cgroup }: MachineOptions): Promise<Machine> {
   const { bridge, node, hostAddress, directory: home } = instance;
@@ -58,29 +58,16 @@ export async function startMachine({ instance, cgroup }: MachineOptions): Promis
     'echo 1 >/proc/sys/net/ipv4/ip_forward',
   ];
   run(inside(['/bin/sh', '-ec', setUp.join('\n')]));
-  for (const range of [instance.podRange, instance.serviceRange])
-    run(['ip', 'route', 'add', range, 'via', node.address, 'dev', bridge]);
+  routeNode(instance);
 
   return {
     directory,
-    pid: holder.pid,
     inside(command) {
       const [file = '', ...args] = inCgroup(cgroup, inside(command));
       return [file, ...args];
     },
     stop: () => holder.stop(),
   };
-}
-
-function run([file = '', ...args]: readonly string[]): void {
-  try {
-    execFileSync(file, args, { stdio: 'pipe' });
-  } catch (error) {
-    const { stderr = '' } = error as { stderr?: Buffer };
-    throw new Error(`start a node: ${args.join(' ')}: ${String(stderr).trim()}. Run as root`, {
-      cause: error,
-    });
-  }
 }
 
 function hold(cgroup: string, sign: string): Promise<Service> {

@@ -11,7 +11,8 @@ import { pidOf } from './owner.ts';
 export async function removeInstance({ cgroup, bridge, directory }: Instance): Promise<void> {
   // A namespace goes with its last process, mounts and links with their namespace.
   await removeCgroups(cgroup);
-  deleteLink(bridge);
+  // A virtual machine's link stays when its process has gone.
+  for (const link of linksOf(bridge)) deleteLink(link);
   // The kernel takes a network namespace down a moment after its last process.
   const gone = await until(() => linksOf(bridge).length === 0, { timeoutMs: 20_000, everyMs: 50 });
   if (!gone) throw new Error(`remove ${bridge}: ${linksOf(bridge).join(', ')} is still there`);

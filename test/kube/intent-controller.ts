@@ -6,7 +6,10 @@ import { freePort } from '../harness/free-port.ts';
 import { type Service, startService } from '../harness/service.ts';
 import type { Kube } from './kube.ts';
 
-export async function startIntentController(kube: Kube, namespace: string): Promise<Service> {
+export async function startIntentController(
+  kube: Pick<Kube, 'directory' | 'kubeconfig'>,
+  namespace: string,
+): Promise<Service> {
   const authority = createAuthority({ commonName: 'test CA', days: 1 });
   const leaf = issueLeaf(authority, {
     commonName: 'webhook',
