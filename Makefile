@@ -73,13 +73,22 @@ cluster-parts: $(STATE)/npm
 kernel-parts: $(STATE)/npm
 	@test/kernels/debs.sh >/dev/null
 
+# A kernel with its modules, systemd, and QEMU.
+.PHONY: node-vm-parts
+node-vm-parts: $(STATE)/npm
+	@test/vm/debs.sh >/dev/null
+
 .PHONY: test
-test: build kube cluster-parts ## Everything but other kernels: check, and real nginx, a real Kubernetes, real attacks, real faults (needs root)
+test: build kube cluster-parts ## Everything but other kernels and other nodes: check, and real nginx, a real Kubernetes, real attacks, real faults (needs root)
 	@node test/all.ts check integration e2e
 
 .PHONY: kernels
 kernels: build kernel-parts ## Only the capture on Linux 5.10, 6.1, 6.12 and Debian's newest, in QEMU (about a minute each)
 	@node test/all.ts kernels
+
+.PHONY: node-vm
+node-vm: build kube cluster-parts node-vm-parts ## Only the agent on a node with cgroup v2 and the systemd driver, a virtual machine (about 5 minutes, needs root)
+	@node test/all.ts node-vm
 
 .PHONY: e2e
 e2e: build kube cluster-parts ## Only what needs a whole Kubernetes
