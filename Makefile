@@ -73,10 +73,12 @@ cluster-parts: $(STATE)/npm
 kernel-parts: $(STATE)/npm
 	@test/kernels/debs.sh >/dev/null
 
-# A kernel with its modules, systemd, and QEMU.
+# A kernel with its modules, systemd, and QEMU; CRI-O.
 .PHONY: node-vm-parts
 node-vm-parts: $(STATE)/npm
 	@test/vm/debs.sh >/dev/null
+	@test/cluster/debs.sh crio >/dev/null
+	@test/kube/build.sh crio
 
 .PHONY: test
 test: build kube cluster-parts ## Everything but other kernels and other nodes: check, and real nginx, a real Kubernetes, real attacks, real faults (needs root)
@@ -87,7 +89,7 @@ kernels: build kernel-parts ## Only the capture on Linux 5.10, 6.1, 6.12 and Deb
 	@node test/all.ts kernels
 
 .PHONY: node-vm
-node-vm: build kube cluster-parts node-vm-parts ## Only the agent on a node with cgroup v2 and the systemd driver, a virtual machine (about 5 minutes, needs root)
+node-vm: build kube cluster-parts node-vm-parts ## Only the agent on a node with cgroup v2 and the systemd driver, a virtual machine, with containerd and with CRI-O (about 5 minutes each, needs root)
 	@node test/all.ts node-vm
 
 .PHONY: e2e

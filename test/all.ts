@@ -55,7 +55,13 @@ const suites: Record<string, Step[]> = {
     { name: 'demo', command: ['node', 'test/demo/demo.ts'], count: silent },
   ],
   kernels: [{ name: 'kernels', command: ['ava', '--config', 'test/kernels.config.js'], count: ava }],
-  'node-vm': [{ name: 'node-vm', command: ['ava', '--config', 'test/vm.config.js'], count: ava }],
+  'node-vm': [
+    {
+      name: 'node-vm',
+      command: ['ava', '--config', 'test/vm.config.js', '--serial', '--concurrency', '1'],
+      count: ava,
+    },
+  ],
   e2e: [
     {
       name: 'e2e',

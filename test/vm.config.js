@@ -1,7 +1,7 @@
-// What boots a node as a virtual machine.
+// What boots nodes as virtual machines; one file after the other.
 export default {
   extensions: ['ts'],
-  files: ['test/vm/vm.test.ts'],
+  files: ['test/vm/*.test.ts'],
   workerThreads: false,
   timeout: '30m',
 };

@@ -91,7 +91,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   );
   const { kubectl, kubeconfig } = kube;
   onProgress('the API server and containerd are ready');
-  const place = { machine, instance, kube };
+  const place = { machine, instance, kube, runtime: containerd };
   await Promise.all([
     startKubelet(place),
     startKubeProxy(place),

@@ -1,20 +1,20 @@
 /** containerd with runc and CNI plugins in a node. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runTool } from '../harness/run-tool.ts';
 import { type Service, startService } from '../harness/service.ts';
 import type { CgroupDriver } from './cgroup-driver.ts';
 import type { Instance } from './instance.ts';
 import type { Machine } from './machine.ts';
+import { writePodNetwork } from './pod-network.ts';
 import { nodeEnvironment, nodeProgram } from './programs.ts';
+import type { Runtime } from './runtime.ts';
 
-export interface Containerd {
+export interface Containerd extends Runtime {
   /** Its socket, as this machine sees it where the node is in namespaces; in the node it is /run/containerd/containerd.sock. */
   address: string;
   /** `ctr` in the node, in the namespace that Kubernetes uses. Returns stdout. */
   ctr(args: readonly string[]): Promise<string>;
-  /** A docker-archive or OCI layout, with the names that it carries. Returns those. */
-  importImage(tar: string): Promise<string[]>;
   /** Ends it in order and starts it again. Pods go on meanwhile: their shims are processes of their own. */
   restart(): Promise<void>;
   running(): boolean;
@@ -42,9 +42,8 @@ export async function startContainerd({
 }: ContainerdOptions): Promise<Containerd> {
   const { directory } = machine;
   const config = join(directory, 'containerd.toml');
-  writeFileSync(config, configuration({ directory, pauseImage, cgroupDriver }));
-  mkdirSync(join(directory, 'cni'));
-  writeFileSync(join(directory, 'cni/10-pods.conflist'), JSON.stringify(podNetwork(instance)));
+  const network = writePodNetwork(machine, instance);
+  writeFileSync(config, configuration({ network, pauseImage, cgroupDriver }));
   const ctr = (args: readonly string[]) => {
     const command = [nodeProgram('usr/bin/ctr'), '--address', SOCKET, '--namespace', 'k8s.io', ...args];
     const [file, ...rest] = machine.inside(command);
@@ -61,6 +60,7 @@ export async function startContainerd({
     });
   let service: Service = await start();
   return {
+    endpoint: `unix://${SOCKET}`,
     address: join(directory, SOCKET),
     ctr,
     async importImage(tar) {
@@ -79,12 +79,12 @@ export async function startContainerd({
 }
 
 interface Settings {
-  directory: string;
+  network: string;
   pauseImage: string;
   cgroupDriver: CgroupDriver;
 }
 
-const configuration = ({ directory, pauseImage, cgroupDriver }: Settings): string => `
+const configuration = ({ network, pauseImage, cgroupDriver }: Settings): string => `
 version = 2
 [plugins."io.containerd.internal.v1.opt"]
   path = "/var/lib/containerd/opt"
@@ -94,22 +94,10 @@ version = 2
   restrict_oom_score_adj = true
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "${nodeProgram('usr/lib/cni')}"
-    conf_dir = "${directory}/cni"
+    conf_dir = "${network}"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
       BinaryName = "${nodeProgram('usr/sbin/runc')}"
       SystemdCgroup = ${cgroupDriver === 'systemd'}
 `;
-
-/** Routed, not bridged: what goes from pod to pod passes the node's rules for Services without br_netfilter. */
-const podNetwork = ({ podRange }: Instance) => ({
-  cniVersion: '1.0.0',
-  name: 'pods',
-  plugins: [
-    {
-      type: 'ptp',
-      ipam: { type: 'host-local', ranges: [[{ subnet: podRange }]], routes: [{ dst: '0.0.0.0/0' }] },
-    },
-  ],
-});

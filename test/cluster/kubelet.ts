@@ -9,11 +9,13 @@ import { type CgroupDriver, cgroupRoot } from './cgroup-driver.ts';
 import type { Instance } from './instance.ts';
 import type { Machine } from './machine.ts';
 import { nodeEnvironment } from './programs.ts';
+import type { Runtime } from './runtime.ts';
 
 export interface KubeletOptions {
   machine: Machine;
   instance: Instance;
   kube: Kube;
+  runtime: Pick<Runtime, 'endpoint'>;
   /** Default: cgroupfs. */
   cgroupDriver?: CgroupDriver;
 }
@@ -22,6 +24,7 @@ export function startKubelet({
   machine,
   instance,
   kube,
+  runtime,
   cgroupDriver = 'cgroupfs',
 }: KubeletOptions): Promise<Service> {
   const { node } = instance;
@@ -39,7 +42,7 @@ export function startKubelet({
     authorization: { mode: 'Webhook' },
     tlsCertFile: certFile,
     tlsPrivateKeyFile: keyFile,
-    containerRuntimeEndpoint: 'unix:///run/containerd/containerd.sock',
+    containerRuntimeEndpoint: runtime.endpoint,
     cgroupDriver,
     cgroupRoot: cgroupRoot(cgroupDriver, instance),
     failCgroupV1: false,

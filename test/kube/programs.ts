@@ -18,9 +18,12 @@ export const corednsProgram = (): string => join(built('coredns'), 'coredns');
 
 export const helmProgram = (): string => join(built('helm'), 'helm');
 
+/** CRI-O's: crio and pinns. */
+export const crioProgram = (name: string): string => join(built('crio'), name);
+
 const folders = new Map<string, string>();
 
-function built(what: 'kube' | 'cert-manager' | 'coredns' | 'helm'): string {
+function built(what: 'kube' | 'cert-manager' | 'coredns' | 'helm' | 'crio'): string {
   const folder = folders.get(what) ?? build(what);
   folders.set(what, folder);
   return folder;

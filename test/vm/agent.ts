@@ -34,6 +34,7 @@ const CONFIG = {
 };
 
 interface Container {
+  image: string;
   args: string[];
   env: { name: string; value?: string }[];
   securityContext: { capabilities: { add: string[] } };
@@ -46,8 +47,11 @@ export async function startController({ kube }: VirtualNode): Promise<Service> {
   return startIntentController(kube, NAMESPACE);
 }
 
-/** Returns when it is ready; the controller must be there. */
-export async function deployAgent({ kube, instance }: VirtualNode): Promise<NodeAgent> {
+/** With capabilities beside those of the manifest. Returns when it is ready; the controller must be there. */
+export async function deployAgent(
+  { kube, instance }: VirtualNode,
+  capabilities: readonly string[] = [],
+): Promise<NodeAgent> {
   const { kubectl } = kube;
   await kubectl(['apply', '-f', join(BASE, 'agent/rbac.yaml')]);
   const metadata = { namespace: NAMESPACE, name: 'podmirror-agent' };
@@ -57,7 +61,7 @@ export async function deployAgent({ kube, instance }: VirtualNode): Promise<Node
     metadata,
     data: { 'podmirror.yaml': stringify(CONFIG) },
   };
-  await kubectl(['apply', '-f', '-'], manifest([config, daemonSet(instance.hostAddress)]));
+  await kubectl(['apply', '-f', '-'], manifest([config, daemonSet(instance.hostAddress, capabilities)]));
   await kubectl(['rollout', 'status', 'daemonset/podmirror-agent', '-n', NAMESPACE, '--timeout=600s']);
   const address = await kubectl(['get', 'pods', '-n', NAMESPACE, '-o', 'jsonpath={.items[0].status.podIP}']);
   const page = async (name: string): Promise<unknown> =>
@@ -75,7 +79,7 @@ export async function deployAgent({ kube, instance }: VirtualNode): Promise<Node
 }
 
 /** Changed in what it is told: where the API server is, that there is no processor, and to be patient. */
-function daemonSet(apiServer: string): KubeObject {
+function daemonSet(apiServer: string, capabilities: readonly string[]): KubeObject {
   const object = parse(readFileSync(join(BASE, 'agent/daemonset.yaml'), 'utf8')) as KubeObject & {
     spec: {
       template: { spec: { containers: Container[]; volumes: { name: string; projected?: unknown }[] } };
@@ -83,9 +87,10 @@ function daemonSet(apiServer: string): KubeObject {
   };
   const { containers, volumes } = object.spec.template.spec;
   for (const container of containers) {
+    // CRI-O takes no short name, unless the node has a configuration of registries.
+    container.image = `docker.io/library/${container.image}`;
     container.args.push('--print');
-    // As coverage says on the guest's kernel, as on others before 6.6: it wants that for probes on a TLS library.
-    container.securityContext.capabilities.add.push('SYS_ADMIN');
+    container.securityContext.capabilities.add.push(...capabilities);
     container.env.push(
       { name: 'KUBERNETES_SERVICE_HOST', value: apiServer },
       { name: 'KUBERNETES_SERVICE_PORT', value: '6443' },

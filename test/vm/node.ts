@@ -3,12 +3,15 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { addBridge } from '../cluster/bridge.ts';
 import { startContainerd } from '../cluster/containerd.ts';
+import { startCrio } from '../cluster/crio.ts';
 import { createCgroups } from '../cluster/hierarchies.ts';
 import { packImage } from '../cluster/image.ts';
 import { nginx, pause } from '../cluster/images.ts';
 import { claimInstance, type Instance } from '../cluster/instance.ts';
 import { startKubelet } from '../cluster/kubelet.ts';
+import type { Machine } from '../cluster/machine.ts';
 import { removeInstance, removeStale } from '../cluster/removal.ts';
+import type { Runtime } from '../cluster/runtime.ts';
 import { startWarden } from '../cluster/warden.ts';
 import { runTool } from '../harness/run-tool.ts';
 import { type Kube, startKube } from '../kube/kube.ts';
@@ -26,17 +29,24 @@ export interface VirtualNode {
 }
 
 const cgroupDriver = 'systemd';
-const LOGS = ['console', 'containerd', 'kubelet'];
+const LOGS = ['console', 'containerd', 'crio', 'kubelet'];
 const LOG_KEPT = 3000;
 
+export type RuntimeName = 'containerd' | 'CRI-O';
+
 export interface VirtualNodeOptions {
+  runtime: RuntimeName;
   /** Archives, beside nginx. */
   images: readonly string[];
   /** Is told what has been reached. */
   onProgress(step: string): void;
 }
 
-export async function startVirtualNode({ images, onProgress }: VirtualNodeOptions): Promise<VirtualNode> {
+export async function startVirtualNode({
+  runtime: name,
+  images,
+  onProgress,
+}: VirtualNodeOptions): Promise<VirtualNode> {
   await removeStale();
   const archives = [...[pause(), nginx()].map(packImage), ...images];
   await using undo = new AsyncDisposableStack();
@@ -55,11 +65,11 @@ export async function startVirtualNode({ images, onProgress }: VirtualNodeOption
     onProgress('the API server is ready');
     const machine = await startVirtualMachine({ instance, cgroup });
     onProgress('the virtual machine runs commands');
-    const runtime = await startContainerd({ machine, instance, pauseImage: pause().name, cgroupDriver });
-    onProgress('containerd is ready');
+    const runtime = await startRuntime(name, machine, instance);
+    onProgress(`${name} is ready`);
     for (const archive of archives) await runtime.importImage(archive);
     onProgress('its images are there');
-    await startKubelet({ machine, instance, kube, cgroupDriver });
+    await startKubelet({ machine, instance, kube, runtime, cgroupDriver });
     onProgress('the node is ready');
 
     const parts = undo.move();
@@ -83,6 +93,11 @@ function startControlPlane(instance: Instance, cgroup: string): Promise<Kube> {
   const [address, advertised, port] = [hostAddress, hostAddress, 6443];
   const network = { address, advertised, port, serviceRange, serviceAddress, nodes: [node] };
   return startKube({ directory, cgroup, network });
+}
+
+function startRuntime(name: RuntimeName, machine: Machine, instance: Instance): Promise<Runtime> {
+  const options = { machine, instance, pauseImage: pause().name };
+  return name === 'CRI-O' ? startCrio(options) : startContainerd({ ...options, cgroupDriver });
 }
 
 function lastOf(file: string): string {

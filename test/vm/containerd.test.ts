@@ -1,0 +1,3 @@
+import { testNode } from './tests.ts';
+
+testNode('containerd');
