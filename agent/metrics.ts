@@ -124,7 +124,7 @@ export function createMetrics({
   );
   gauge(
     'target_tls_connections',
-    'TLS connections of a target: begun, decrypted, and dark by why',
+    'TLS connections of a target: begun, decrypted, and dark or read by calls by why',
     [...target, 'state', 'reason'],
     ({ coverage }) =>
       coverage.targets.flatMap(({ cgroup, identity: { name }, tls }) => [
@@ -132,6 +132,9 @@ export function createMetrics({
         [{ cgroup, name, state: 'decrypted', reason: '' }, tls.decrypted],
         ...Object.entries(tls.dark).map(
           ([reason, n]): Sample => [{ cgroup, name, state: 'dark', reason }, n],
+        ),
+        ...Object.entries(tls.called).map(
+          ([reason, n]): Sample => [{ cgroup, name, state: 'called', reason }, n],
         ),
       ]),
   );

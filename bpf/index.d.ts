@@ -114,10 +114,15 @@ export interface TlsCoverage {
   decrypted: number;
   /** Not read, or not any more, by a reason for people. */
   dark: Record<string, number>;
+  /** Read by calls of their library, by the reason why not by their packets. */
+  called: Record<string, number>;
+  /** Of `called`: what went before the probes stood was not read, and their exchanges say `joined_late`. */
+  calledLate: number;
   processes: TlsProcess[];
   /**
    * Libraries on whose read and write functions probes stand, and where; they cost the target. With `tlsMode` `auto` that is so
-   * while it has connections that are older than the capture; empty: none stand.
+   * while it has connections that cannot be decrypted (older than the capture, of a suite that is not covered, of a library
+   * that hands out no secrets), and up to 16 s after the last of the latter two kinds; empty: none stand.
    */
   calls: string[];
 }

@@ -86,7 +86,7 @@ export function fakeCapture({
         lastExchangeAtMs: null,
         exchanges: 0,
         connections: {},
-        tls: { handshakes: 0, decrypted: 0, dark: {}, processes: [], calls: [] },
+        tls: { handshakes: 0, decrypted: 0, dark: {}, called: {}, calledLate: 0, processes: [], calls: [] },
         notes: [],
       })),
       secrets: {},

@@ -12,6 +12,7 @@ enum call_kind {
 	CK_READ,                 /* the server took these bytes of its client's */
 	CK_WRITE,                /* the server sent them */
 	CK_END,                  /* the library's handle of the connection is freed, or used anew */
+	CK_HANDSHAKE,            /* not told: it shows which connection the handle is of */
 };
 
 /* One ring buffer record: this header, then `len` bytes of plaintext (the reservation may be longer). */
@@ -26,13 +27,15 @@ struct call {
 	__u16 local_port;
 	__u8 family;             /* 4 or 6 */
 	__u8 kind;
-	__u16 pad0;
+	__u8 class;              /* of the connection, enum flow_class of plaintext.bpf.c */
+	__u8 pad0;
 	__u32 sequence;          /* of this call since the handle was bound; what is missing was lost */
 	__u32 len;
 	__u64 length;            /* of what was read or written */
 };
 _Static_assert(sizeof(struct call) == 88, "src/tls_calls/call.rs reads this layout");
 _Static_assert(__builtin_offsetof(struct call, remote_port) == 64, "src/tls_calls/call.rs");
+_Static_assert(__builtin_offsetof(struct call, class) == 70, "src/tls_calls/call.rs");
 _Static_assert(__builtin_offsetof(struct call, sequence) == 72, "src/tls_calls/call.rs");
 _Static_assert(__builtin_offsetof(struct call, length) == 80, "src/tls_calls/call.rs");
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /*
- * Plaintext of TLS connections whose secrets nobody has, above all those that are older than the agent, from probes on the
- * functions with which a TLS library reads and writes. They stand only while there are such connections.
+ * Plaintext of TLS connections that nobody can decrypt: those that are older than the agent, and those whose library hands
+ * out no secrets or whose suite is not covered. It comes from probes on the functions with which the library reads and
+ * writes, which stand only while there are such connections. Of a connection that may be read either way both are copied
+ * until user space has said CT_BY_PACKETS or CT_CALLED.
  *
  * Which connection a call is of: a read takes bytes from its socket, and tcp_rcv_space_adjust is passed on the way, by the
- * same thread, within the call. The library's handle (SSL *) is bound to that socket's connection, by process, its start,
+ * same thread, within the call; so does a handshake. The library's handle (SSL *) is bound to that socket's connection, by process, its start,
  * and pointer: forked workers hold identical pointers. Writes, and reads of what the library had in its buffer, belong to
  * the connection that their handle is bound to. Every further socket seen within a read binds anew; a freed handle is bound
  * to nothing. What is seen of two sockets, or in a call within a call, binds nothing.
@@ -236,19 +238,23 @@ static __always_inline struct bound *bind(const struct active *call, __u64 lengt
 	return bound;
 }
 
-static __always_inline int is_ignored(__u64 flow_id)
+/* What user space asks of this flow, CT_…; 0: nothing. */
+static __always_inline __u32 asked(__u64 flow_id)
 {
 	__u32 slot = (__u32)(flow_id ^ (flow_id >> 16) ^ (flow_id >> 32)) & (CONTROL_SLOTS - 1);
 	struct control *control = bpf_map_lookup_elem(&controls, &slot);
 
-	return control && control->flow_id == flow_id && *(volatile __u32 *)&control->flags & CT_IGNORE;
+	return control && control->flow_id == flow_id ? *(volatile __u32 *)&control->flags : 0;
 }
 
-static __always_inline void fill(struct call *event, const struct bound *bound, __u64 target, enum call_kind kind,
+/* `flow`: 0: it is gone. */
+static __always_inline void fill(struct call *event, const struct bound *bound, const struct flow *flow, enum call_kind kind,
 				 __u32 len, __u64 length)
 {
+	__u8 class = flow ? flow->class : 0;
+
 	event->flow_id = bound->flow_id;
-	event->target = target;
+	event->target = flow ? flow->target : 0;
 	event->ktime_ns = bpf_ktime_get_ns();
 	event->binding = bound->since;
 	__builtin_memcpy(event->remote, bound->key.remote, 16);
@@ -257,6 +263,7 @@ static __always_inline void fill(struct call *event, const struct bound *bound, 
 	event->local_port = bound->key.local_port;
 	event->family = bound->key.family;
 	event->kind = kind;
+	event->class = class;
 	event->pad0 = 0;
 	event->sequence = bound->calls;
 	event->len = len;
@@ -275,7 +282,7 @@ static __always_inline void fill(struct call *event, const struct bound *bound, 
 		}                                                                                     \
 		asm volatile("" : "+r"(n));                                                           \
 		n = (n & (SIZE - 1)) + 1;                                                             \
-		fill(&e->call, bound, target, call->kind, n, length);                                 \
+		fill(&e->call, bound, flow, call->kind, n, length);                                   \
 		if (bpf_probe_read_user(e->bytes, n, (void *)call->buffer)) {                         \
 			bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);                                     \
 			count(CC_L_UNREAD, want);                                                     \
@@ -285,7 +292,7 @@ static __always_inline void fill(struct call *event, const struct bound *bound, 
 		count(CC_COPIED, want);                                                               \
 	} while (0)
 
-static __always_inline void emit(const struct active *call, struct bound *bound, __u64 target, __u64 length)
+static __always_inline void emit(const struct active *call, struct bound *bound, const struct flow *flow, __u64 length)
 {
 	__u64 most = call->kind == CK_WRITE ? WRITE_BYTES : READ_BYTES;
 	__u32 want = length < most ? length : most;
@@ -306,6 +313,7 @@ static __always_inline int leave(struct pt_regs *regs, __u64 sp)
 	struct active *entry = bpf_map_lookup_elem(&active, &thread), call;
 	struct bound *bound;
 	struct flow *flow = 0;
+	__u32 wishes;
 
 	if (!entry || entry->over)
 		return 0;
@@ -321,27 +329,35 @@ static __always_inline int leave(struct pt_regs *regs, __u64 sp)
 		leave_hole(&call.handle);
 		return 0;
 	}
-	length = (__u32)regs->ax;
-	if ((__s32)length <= 0)
-		return 0;
-	if (call.count_at && bpf_probe_read_user(&length, sizeof(length), (void *)call.count_at)) {
-		leave_hole(&call.handle);
-		return 0;
+	if (call.kind == CK_HANDSHAKE) {
+		/* Whatever became of it: only its socket is of interest. */
+		length = 0;
+		if (!call.socket)
+			return 0;
+	} else {
+		length = (__u32)regs->ax;
+		if ((__s32)length <= 0)
+			return 0;
+		if (call.count_at && bpf_probe_read_user(&length, sizeof(length), (void *)call.count_at)) {
+			leave_hole(&call.handle);
+			return 0;
+		}
+		if (!length || length > call.size) {
+			leave_hole(&call.handle);
+			return 0;
+		}
+		count(CC_CALLED, length);
 	}
-	if (!length || length > call.size) {
-		leave_hole(&call.handle);
-		return 0;
-	}
-	count(CC_CALLED, length);
 	bound = bind(&call, length, &flow);
-	if (!bound || !flow)
+	if (!bound || !flow || call.kind == CK_HANDSHAKE)
 		return 0;
-	if (!flow->target || !(options.classes & 1U << (flow->class & 31)))
+	wishes = asked(bound->flow_id);
+	if (!flow->target || !(options.classes & 1U << (flow->class & 31)) || wishes & CT_BY_PACKETS)
 		count(CC_E_ELSEWHERE, length);
-	else if (is_ignored(bound->flow_id))
+	else if (wishes & CT_IGNORE)
 		count(CC_E_IGNORED, length);
 	else
-		emit(&call, bound, flow->target, length);
+		emit(&call, bound, flow, length);
 	/* Whether it was put into the ring or not. */
 	bound->calls++;
 	return 0;
@@ -384,6 +400,13 @@ int write_argument_5(struct pt_regs *regs)
 	return enter(regs, CK_WRITE, regs->dx, regs->r8);
 }
 
+/* nginx has OpenSSL read ahead: the first request may come with the end of the handshake, and its read sees no socket. */
+SEC("uprobe")
+int handshake_entered(struct pt_regs *regs)
+{
+	return enter(regs, CK_HANDSHAKE, 0, 0);
+}
+
 /* At the function's return: the return address is off the stack. */
 SEC("uretprobe")
 int call_returned(struct pt_regs *regs)
@@ -420,7 +443,7 @@ int handle_freed(struct pt_regs *regs)
 	flow = bpf_map_lookup_elem(&flows, &bound->key);
 	event = bpf_ringbuf_reserve(&ring, sizeof(*event), 0);
 	if (event) {
-		fill(event, bound, flow && flow->id == bound->flow_id ? flow->target : 0, CK_END, 0, 0);
+		fill(event, bound, flow && flow->id == bound->flow_id ? flow : 0, CK_END, 0, 0);
 		bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
 	} else {
 		count(CC_L_CALLS, 1);

@@ -111,7 +111,8 @@ struct flow_key {
 	__u32 family;
 };
 
-enum flow_class { FC_NEW, FC_HTTP1, FC_JOINED, FC_CLIENT, FC_OTHER, FC_TUNNEL, FC_TLS };
+/* FC_CALLED: TLS whose packets nobody can read, and whose library's calls are read instead. */
+enum flow_class { FC_NEW, FC_HTTP1, FC_JOINED, FC_CLIENT, FC_OTHER, FC_TUNNEL, FC_TLS, FC_CALLED };
 enum out_mode {
 	OM_HEAD,    /* a response head begins at out_next */
 	OM_BODY,    /* out_left bytes of body follow */
@@ -207,7 +208,7 @@ struct flow {
 	__u32 generation;
 	__u32 in_isn, out_isn;
 	__u8 class, flags, server_spoke;
-	__u8 older_tls;     /* FC_JOINED, and its packets look like TLS: nobody has its secrets */
+	__u8 older_tls;     /* FC_JOINED, and its packets look like TLS, or FC_CALLED: nobody can decrypt it */
 	__u64 pad4[4];
 };
 _Static_assert(sizeof(struct flow_key) == 48 && __builtin_offsetof(struct flow, out_left) == 32 &&
@@ -280,6 +281,21 @@ static __always_inline void read_control(struct flow *flow, struct control *copy
 	/* Another flow may have taken the slot in between. */
 	if (*(volatile __u64 *)&control->flow_id != flow->id)
 		copy->flags = 0;
+}
+
+/* Whether nobody wants packets of this flow any more. */
+static __always_inline int is_given_up(struct flow *flow, const struct control *control)
+{
+	if (!(control->flags & (CT_IGNORE | CT_CALLED)))
+		return 0;
+	if (control->flags & CT_IGNORE) {
+		flow->class = FC_TUNNEL;
+	} else {
+		flow->class = FC_CALLED;
+		flow->older_tls = 1;
+		flow->older_ns = bpf_ktime_get_ns();
+	}
+	return 1;
 }
 
 /*
@@ -451,7 +467,8 @@ struct {
 /* Raised with every entry of lost_ends, so that user space need not look at the map. */
 volatile __u32 lost_ends_count = 0;
 
-enum { OLDER_SILENT_NS = 1000000000 };
+/* Half of what src/tls_calls/older.rs waits for a client. */
+enum { OLDER_SILENT_NS = 60000000000 };
 
 /* Raised with each connection that is found to be TLS and older than the capture, and each that was silent. */
 volatile __u32 older_tls_count = 0;
@@ -1093,10 +1110,8 @@ static __always_inline int egress_tls(struct __sk_buff *skb, const struct flow_k
 		struct control control = {};
 
 		read_control(flow, &control);
-		if (control.flags & CT_IGNORE) {
-			flow->class = FC_TUNNEL;
+		if (is_given_up(flow, &control))
 			return 0;
-		}
 		if (control.flags & CT_OUT_HEAD && (__s32)(control.out_at - span->seq) >= 0) {
 			/* User space found a record's end: from there on the kernel walks again, and counts anew. */
 			flow->out_mode = OM_HEAD;
@@ -1273,7 +1288,7 @@ static __noinline int ingress(struct __sk_buff *skb, const struct flow_key *key,
 	struct control control = {};
 	__u64 word = 0;
 
-	if (flow->class != FC_CLIENT && flow->class != FC_TUNNEL && flow->class != FC_TLS) {
+	if (flow->class != FC_CLIENT && flow->class != FC_TUNNEL && flow->class != FC_TLS && flow->class != FC_CALLED) {
 		if (span->len >= 8)
 			bpf_skb_load_bytes(skb, span->off, &word, 8);
 		else if (span->len >= 4)
@@ -1292,7 +1307,7 @@ static __noinline int ingress(struct __sk_buff *skb, const struct flow_key *key,
 		span->flags |= R_URGENT;
 	} else if (flow->class == FC_JOINED && begins_request(word)) {
 		flow->class = FC_HTTP1;
-	} else if (flow->class == FC_JOINED) {
+	} else if (flow->class == FC_JOINED || flow->class == FC_CALLED) {
 		note_older(flow, word, span->len);
 	}
 	if (flow->class == FC_HTTP1 && begins_request(word)) {
@@ -1307,13 +1322,11 @@ static __noinline int ingress(struct __sk_buff *skb, const struct flow_key *key,
 	if (flow->class == FC_TLS)
 		flow->anchor = span->seq + span->len;
 	/* FC_NEW: the first segment is still missing; user space puts them in order. */
-	if (flow->class != FC_HTTP1 && flow->class != FC_NEW && flow->class != FC_TLS)
+	if (flow->class != FC_HTTP1 && flow->class != FC_NEW && flow->class != FC_TLS && flow->class != FC_CALLED)
 		return 0;
 	read_control(flow, &control);
-	if (control.flags & CT_IGNORE) {
-		flow->class = FC_TUNNEL;
+	if (is_given_up(flow, &control) || flow->class == FC_CALLED)
 		return 0;
-	}
 	if (control.flags & CT_IN_SKIP && (__s32)(span->seq - control.in_from) >= 0) {
 		__s32 ahead = control.in_skip - span->seq;
 
@@ -1339,6 +1352,8 @@ static __always_inline void count_rest(const struct flow *flow, const struct spa
 		reason = N_E_CLIENT_SIDE;
 	else if (flow->class == FC_TUNNEL)
 		reason = N_E_TUNNEL;
+	else if (flow->class == FC_CALLED)
+		reason = N_E_CALLED;
 	else if (flow->class == FC_JOINED || (flow->class == FC_HTTP1 && flow->out_mode == OM_RESYNC))
 		reason = N_E_JOINED;
 	count(reason, span->len);
@@ -1434,7 +1449,7 @@ static __noinline int retarget(struct __sk_buff *skb, const struct flow_key *key
 		flow->in_flags = 0;
 		flow->out_flags = 0;
 		flow->older_tls = 0;
-		if (flow->class == FC_NEW || flow->class == FC_HTTP1 || flow->class == FC_TLS) {
+		if (flow->class == FC_NEW || flow->class == FC_HTTP1 || flow->class == FC_TLS || flow->class == FC_CALLED) {
 			flow->class = FC_JOINED;
 			count_connection(flow->target, CONN_JOINED);
 		}
@@ -1521,7 +1536,8 @@ walk:
 		advance(span, span->len);
 	}
 	if (tcp_flags & (TCP_FIN | TCP_RST)) {
-		if (flow->class == FC_HTTP1 || flow->class == FC_TUNNEL || flow->class == FC_NEW || flow->class == FC_TLS)
+		if (flow->class == FC_HTTP1 || flow->class == FC_TUNNEL || flow->class == FC_NEW || flow->class == FC_TLS ||
+		    flow->class == FC_CALLED)
 			emit_end(skb, key, flow, span, out);
 		/* An incoming RST may be forged: the map's LRU takes the flow in time. */
 		if (tcp_flags & TCP_RST) {
@@ -1533,7 +1549,7 @@ walk:
 			else
 				flow->in_flags |= FI_FIN;
 			/* Behind its own FIN the server answers nothing: what still comes is not read. */
-			if (out && (flow->class == FC_HTTP1 || flow->class == FC_TLS))
+			if (out && (flow->class == FC_HTTP1 || flow->class == FC_TLS || flow->class == FC_CALLED))
 				flow->class = FC_TUNNEL;
 			if (flow->in_flags & FI_FIN && flow->out_flags & FO_FIN)
 				bpf_map_delete_elem(&flows, key);

@@ -54,6 +54,8 @@ enum {
 	CT_OUT_HEAD = 1 << 2,    /* a response head, or TLS record, begins at out_at, and nothing before it is wanted */
 	CT_OUT_RESYNC = 1 << 3,  /* user space lost its place in what is handed over whole */
 	CT_RAW_SEEN = 1 << 4,    /* what is handed over whole was read up to raw_seen */
+	CT_CALLED = 1 << 5,      /* TLS: it is read by its library's calls, and its packets are not */
+	CT_BY_PACKETS = 1 << 6,  /* TLS: it is read by its packets, and its library's calls are not */
 };
 
 /* One slot of the mmap-ed array `controls`; user space writes, the kernel reads. */
@@ -82,6 +84,7 @@ enum counter {
 	N_E_TUNNEL,              /* after 101 or CONNECT, or given up by user space */
 	N_E_JOINED,              /* connection older than the capture, no message boundary yet */
 	N_E_RELEASED,
+	N_E_CALLED,              /* TLS that is read by its library's calls */
 	/* seen, wanted, lost */
 	N_L_RING_FULL,
 	N_L_LOAD,                /* bpf_skb_load_bytes failed */

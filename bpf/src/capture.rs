@@ -1,12 +1,13 @@
 //! The owner thread: the BPF object, its links, the ring, and all that is known of connections live and die on it.
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::cgroup;
+use crate::clock::{monotonic_ns, wall_offset_ns};
 use crate::counters::Counters;
 use crate::error::{CaptureError, Code};
 use crate::flow::{Limits, Wish};
@@ -16,7 +17,7 @@ use crate::kernel::{Drained, Kernel, Kind, Rings, Storage};
 use crate::ledger::{Discard, Drop, Ledger};
 use crate::queue::{Encoded, Queue};
 use crate::record::Record;
-use crate::tls::{self, Tally};
+use crate::tls::{self, Change, Tally};
 use crate::tls_calls::{Call, CallKind, Calls, Scope};
 use crate::tls_probes::{LoggedSecret, Probes, ProcessCoverage};
 use crate::wire::{Exchange, Identity};
@@ -30,6 +31,8 @@ const IDLE_TICK: Duration = Duration::from_millis(10);
 const LINGER: Duration = Duration::from_millis(50);
 /// Records of one drain, of each direction.
 const DRAIN_RECORDS: usize = 16384;
+/// When the account is read, at most: under a flood there is always more.
+const ROUNDS: usize = 16;
 const EXPIRE_EVERY: Duration = Duration::from_secs(30);
 /// More packets than this cannot be between two counters of the kernel when they are read.
 const READ_SLACK_BYTES: u64 = 4 << 20;
@@ -157,8 +160,8 @@ impl State {
         kernel.controls.write(record.flow_id, &wish);
     }
 
-    /// Gives the connection whose calls are of no use.
-    fn take_call(&mut self, bytes: &[u8], kernel: &Kernel) -> Option<u64> {
+    /// Gives the connection whose calls are of no use. `stood_ns`: as in `Flow::call`.
+    fn take_call(&mut self, bytes: &[u8], stood_ns: u64, kernel: &Kernel) -> Option<u64> {
         let Some(call) = Call::parse(bytes) else {
             self.ledger.discard(Discard::BadRecord, 0);
             return None;
@@ -170,7 +173,7 @@ impl State {
             return None;
         }
         let mut wish = Wish::default();
-        self.with_flows(|flows, ledger, mut done| wish = flows.call(&call, ledger, &mut done));
+        self.with_flows(|flows, ledger, mut done| wish = flows.call(&call, stood_ns, ledger, &mut done));
         kernel.controls.write(call.flow_id, &wish);
         wish.ignore.then_some(call.flow_id)
     }
@@ -190,18 +193,22 @@ impl State {
         });
     }
 
-    /// Books how connections' TLS stands; gives the targets whose processes should be looked at again.
-    fn take_tls_changes(&mut self) -> Vec<u64> {
-        let mut again = Vec::new();
-        for (id, state) in self.flows.take_tls_changes() {
+    /// Books how connections' TLS stands; tells each target of one once.
+    fn take_tls_changes(&mut self) -> TlsNews {
+        let mut news = TlsNews::default();
+        for (id, change) in self.flows.take_tls_changes() {
             if let Some(target) = self.targets.get_mut(&id) {
-                target.tls.count(state);
+                target.tls.count(change);
             }
-            if state == tls::State::Dark(tls::Why::SecretMissing) && !again.contains(&id) {
-                again.push(id);
-            }
+            match change {
+                Change::State(tls::State::Dark(tls::Why::SecretMissing)) => news.unkeyed.insert(id),
+                Change::State(tls::State::Dark(why)) if why.is_of_kind() => news.sealed.insert(id),
+                Change::Waits => news.waiting.insert(id),
+                Change::Called { .. } => news.called.insert(id),
+                Change::State(_) => false,
+            };
         }
-        again
+        news
     }
 
     /// Whether the cgroup is selected, or a child that somebody may name yet.
@@ -266,6 +273,19 @@ impl State {
             }
         }
     }
+}
+
+/// Targets with connections of a kind.
+#[derive(Default)]
+struct TlsNews {
+    /// That nobody can decrypt, whatever is logged.
+    sealed: BTreeSet<u64>,
+    /// Whose secrets have not come (yet).
+    waiting: BTreeSet<u64>,
+    /// Whose secrets will not come any more.
+    unkeyed: BTreeSet<u64>,
+    /// Whose calls are read.
+    called: BTreeSet<u64>,
 }
 
 /// Children of targets that tell theirs apart: a node has some hundreds, and pods' sandboxes speak to nobody.
@@ -343,8 +363,13 @@ pub fn run(options: &Options, commands: &Receiver<Command>, ready: &Reply<()>) -
             return Account::default();
         }
     };
+    let scope = match options.tls {
+        tls::Mode::Auto => Some(Scope::Undecrypted),
+        tls::Mode::Calls => Some(Scope::All),
+        tls::Mode::Secrets | tls::Mode::Off => None,
+    };
     let state = RefCell::new(State {
-        flows: Flows::new(options.max_flows, options.limits.clone()),
+        flows: Flows::new(options.max_flows, options.limits.clone()).with_calls(scope.is_some()),
         queue: Queue::new(options.max_queue_bytes, options.node.clone(), options.agent_version.clone()),
         hold: Hold::default(),
         ledger: Ledger::default(),
@@ -367,11 +392,6 @@ pub fn run(options: &Options, commands: &Receiver<Command>, ready: &Reply<()>) -
         tls::Mode::Off => Err("TLS is switched off".to_owned()),
         tls::Mode::Calls => Err("secrets are switched off".to_owned()),
         tls::Mode::Auto | tls::Mode::Secrets => Probes::load(kernel.borrow().targets()).map_err(|error| error.message),
-    };
-    let scope = match options.tls {
-        tls::Mode::Auto => Some(Scope::Older),
-        tls::Mode::Calls => Some(Scope::All),
-        tls::Mode::Secrets | tls::Mode::Off => None,
     };
     let calls = match scope.map(|scope| Calls::new(&kernel.borrow(), scope)).transpose() {
         Ok(calls) => calls.map(RefCell::new),
@@ -414,8 +434,7 @@ impl Owner<'_, '_> {
                 Ok(command) => self.obey(command),
             }
             let before = self.state.borrow().drained_records;
-            more = self.drain();
-            more |= self.take_calls();
+            more = self.take();
             self.tend_probes();
             let drained = self.state.borrow().drained_records != before;
             idle = if drained { 0 } else { idle.saturating_add(1) };
@@ -454,6 +473,20 @@ impl Owner<'_, '_> {
         }
     }
 
+    /// One round: packets, and then the calls that went before them. True: there may be more.
+    fn take(&self) -> bool {
+        let all_calls = self.collect_calls();
+        // What is read of a connection is known from its packets, and its secrets: calls wait for these.
+        if self.drain() {
+            return true;
+        }
+        self.take_calls();
+        if all_calls {
+            self.state.borrow_mut().with_flows(|flows, ledger, mut done| flows.end_round(ledger, &mut done));
+        }
+        !all_calls
+    }
+
     /// True: there may be more.
     fn drain(&self) -> bool {
         // Before the ring: what stands in it about these flows is then drained first.
@@ -485,31 +518,48 @@ impl Owner<'_, '_> {
     }
 
     fn tend_probes(&self) {
-        let Ok(probes) = &mut *self.probes.borrow_mut() else {
-            return;
-        };
-        probes.tick();
-        for id in self.state.borrow_mut().take_tls_changes() {
-            probes.look_again(id);
+        let mut news = self.state.borrow_mut().take_tls_changes();
+        if let Ok(probes) = &mut *self.probes.borrow_mut() {
+            probes.tick();
+            for id in news.unkeyed {
+                probes.look_again(id);
+            }
+            news.sealed.extend(news.waiting.iter().filter(|id| probes.is_keyless(**id)));
+        }
+        if let Some(calls) = &self.calls {
+            let mut calls = calls.borrow_mut();
+            news.sealed.into_iter().for_each(|id| calls.note(id));
+            news.called.into_iter().for_each(|id| calls.note_read(id));
         }
     }
 
-    /// What TLS libraries read and wrote. True: there may be more.
-    fn take_calls(&self) -> bool {
+    /// Makes ready what TLS libraries read and wrote. False: something is left.
+    fn collect_calls(&self) -> bool {
         let Some(calls) = &self.calls else {
-            return false;
+            return true;
+        };
+        let mut calls = calls.borrow_mut();
+        let (kernel, mut state, probes) = (self.kernel.borrow(), self.state.borrow_mut(), self.probes.borrow());
+        let now_ns = monotonic_ns();
+        let is_keyless = |id| probes.as_ref().is_ok_and(|probes| probes.is_keyless(id));
+        if calls.tick(&kernel, now_ns, || state.flows.wanting_calls(now_ns, is_keyless)) {
+            state.with_flows(|flows, ledger, mut done| flows.end_calls(ledger, &mut done));
+        }
+        calls.collect()
+    }
+
+    fn take_calls(&self) {
+        let Some(calls) = &self.calls else {
+            return;
         };
         let mut calls = calls.borrow_mut();
         let (kernel, mut state) = (self.kernel.borrow(), self.state.borrow_mut());
-        if calls.tick(&kernel, monotonic_ns()) {
-            state.with_flows(|flows, ledger, mut done| flows.end_calls(ledger, &mut done));
-        }
         let mut useless = Vec::new();
-        let more = calls.take(|bytes| useless.extend(state.take_call(bytes, &kernel)));
+        let stood_ns = calls.stood_ns();
+        calls.take(|bytes| useless.extend(state.take_call(bytes, stood_ns, &kernel)));
         for flow in useless {
             calls.forget(flow);
         }
-        more
     }
 
     /// Targets came or went.
@@ -673,8 +723,11 @@ impl Owner<'_, '_> {
         // Read until two readings agree, so that a quiet node shows exact sums.
         let mut counters = self.counters()?;
         for _ in 0..3 {
-            self.drain();
-            while self.take_calls() {}
+            for _ in 0..ROUNDS {
+                if !self.take() {
+                    break;
+                }
+            }
             let again = self.counters()?;
             if again == counters {
                 break;
@@ -773,8 +826,7 @@ impl Owner<'_, '_> {
             calls.borrow_mut().stop();
         }
         self.kernel.borrow_mut().detach_all();
-        while self.drain() {}
-        while self.take_calls() {}
+        while self.take() {}
         let mut state = self.state.borrow_mut();
         state.with_flows(|flows, ledger, mut done| flows.close(ledger, &mut done));
         let State { hold, ledger, .. } = &mut *state;
@@ -810,6 +862,15 @@ fn notes(connections: &BTreeMap<String, u64>, target: &Target, no_probes: Option
     for (why, n) in &target.tls.dark {
         notes.push(format!("{n} TLS connections are not read: {why}"));
     }
+    for (why, n) in &target.tls.called {
+        notes.push(format!("{n} TLS connections were read by calls of their library: {why}"));
+    }
+    if target.tls.called_late > 0 {
+        notes.push(format!(
+            "{} of them not from their beginning, which was before the probes stood",
+            target.tls.called_late
+        ));
+    }
     for (name, what) in [
         ("http2", "HTTP/2 connections without TLS: not decoded yet"),
         ("proxy", "connections that begin with a PROXY protocol header: not decoded yet"),
@@ -826,18 +887,6 @@ fn notes(connections: &BTreeMap<String, u64>, target: &Target, no_probes: Option
 
 fn epoch_ms(at: SystemTime) -> f64 {
     at.duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64() * 1000.0).round()
-}
-
-fn monotonic_ns() -> u64 {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: a valid place for the result; CLOCK_MONOTONIC always exists.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
-    now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
-}
-
-fn wall_offset_ns() -> u64 {
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos());
-    u64::try_from(wall).unwrap_or(u64::MAX).saturating_sub(monotonic_ns())
 }
 
 /// Checks what napi cannot.

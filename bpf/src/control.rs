@@ -14,6 +14,8 @@ const IN_SKIP: u32 = 1 << 1;
 const OUT_HEAD: u32 = 1 << 2;
 const OUT_RESYNC: u32 = 1 << 3;
 const RAW_SEEN: u32 = 1 << 4;
+const CALLED: u32 = 1 << 5;
+const BY_PACKETS: u32 = 1 << 6;
 
 #[repr(C)]
 struct Control {
@@ -64,6 +66,12 @@ impl Controls {
         slot.flow_id.store(0, Ordering::Release);
         if wish.ignore {
             flags |= IGNORE;
+        }
+        if wish.by_packets {
+            flags |= BY_PACKETS;
+        }
+        if wish.called {
+            flags = (flags | CALLED) & !BY_PACKETS;
         }
         // What has passed is cleared: a place means something for 2 GiB only.
         if wish.in_skip_done {

@@ -6,7 +6,7 @@ pub const CALL_COUNTS: usize = 16;
 
 const SEEN: usize = 0;
 const COPIED: usize = 1;
-const ELIDED: [(usize, &str); 8] = [
+const ELIDED: [(usize, &str); 9] = [
     (2, "response_body"),
     (3, "request_body"),
     (4, "client_side"),
@@ -15,9 +15,10 @@ const ELIDED: [(usize, &str); 8] = [
     (7, "tunnel"),
     (8, "joined_late"),
     (9, "released"),
+    (10, "by_calls"),
 ];
 const LOST: [(usize, &str); 6] =
-    [(10, "ring_full"), (11, "load"), (12, "too_large"), (13, "flow_map"), (14, "out_of_place"), (15, "unframed")];
+    [(11, "ring_full"), (12, "load"), (13, "too_large"), (14, "flow_map"), (15, "out_of_place"), (16, "unframed")];
 
 const CALL_ELIDED: [(usize, &str); 3] = [(2, "call_cut"), (3, "call_elsewhere"), (4, "call_ignored")];
 const CALL_LOST: [(usize, &str); 3] = [(5, "call_unbound"), (6, "call_ring_full"), (7, "call_unread")];

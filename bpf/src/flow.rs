@@ -36,6 +36,9 @@ pub struct Wish {
     pub raw_seen: Option<u32>,
     /// The kernel frames again: what was asked of its raw mode has passed.
     pub out_done: bool,
+    /// Of TLS: its library's calls are read, and its packets are not; or the other way round.
+    pub called: bool,
+    pub by_packets: bool,
 }
 
 #[derive(Debug)]
@@ -50,16 +53,29 @@ pub struct Flow {
     tls: Option<Box<Connection>>,
     /// Of TLS that is read by its library's calls; nothing of its packets then is.
     called: Option<Stream>,
-    /// What `tls_change` has told.
-    tls_told: Option<tls::State>,
+    /// Where packets are of no use, calls may be.
+    may_be_called: bool,
+    told: Told,
     requests: Requests,
     responses: Responses,
     max_flow_bytes: usize,
+    began_ns: u64,
     pub last_ns: u64,
     pub closed: bool,
     /// The latest response bytes were handed over whole.
     raw: bool,
 }
+
+/// What `take_tls_changes` has told.
+#[derive(Debug, Default)]
+struct Told {
+    state: Option<tls::State>,
+    waits: bool,
+    called: bool,
+}
+
+/// A client that said nothing for so long is not waited for, as in tls_calls/older.rs.
+const SILENT_NS: u64 = 120_000_000_000;
 
 impl Flow {
     pub fn new(record: &Record, limits: &Limits) -> Self {
@@ -81,10 +97,12 @@ impl Flow {
             starts: (!joined).then(|| (in_next, record.out_isn.wrapping_add(1))),
             tls: None,
             called: None,
-            tls_told: None,
+            may_be_called: false,
+            told: Told::default(),
             max_flow_bytes: limits.max_flow_bytes,
             requests: Requests::new(limits.max_body_bytes, joined),
             responses: Responses::new(record.out_isn.wrapping_add(1), joined, limits.response_headers.clone()),
+            began_ns: record.ktime_ns,
             last_ns: record.ktime_ns,
             closed: false,
             raw: false,
@@ -102,39 +120,108 @@ impl Flow {
             starts: None,
             tls: None,
             called: Some(Stream::default()),
-            tls_told: None,
+            may_be_called: true,
+            told: Told::default(),
             max_flow_bytes: limits.max_flow_bytes,
             requests: Requests::new(limits.max_body_bytes, true),
             responses: Responses::new(0, true, limits.response_headers.clone()),
+            began_ns: call.ktime_ns,
             last_ns: call.ktime_ns,
             closed: false,
             raw: false,
         }
     }
 
-    pub fn is_of_calls(&self) -> bool {
-        self.called.is_some()
+    /// Its library's calls may be read where its packets are of no use.
+    pub fn with_calls(mut self, may_be_called: bool) -> Self {
+        self.may_be_called = may_be_called;
+        self
     }
 
-    /// Takes a read or a write of its server's; finished exchanges go to `done`.
-    pub fn call(&mut self, call: &Call, ledger: &mut Ledger, done: &mut impl FnMut(wire::Exchange)) -> Wish {
+    /// Calls of it were read.
+    pub fn has_calls(&self) -> bool {
+        self.called.as_ref().is_some_and(Stream::has_begun)
+    }
+
+    /// It is read by calls, or will be once there is one.
+    pub fn is_or_may_be_called(&self, store: &Store) -> bool {
+        let undecided = || self.tls.as_ref().is_some_and(|tls| tls.is_without_secrets(store));
+        self.called.is_some() || (self.may_be_called && undecided())
+    }
+
+    /// Somebody has to read its library's calls, for it cannot be read otherwise. `keyless`: targets with a library that hands
+    /// out no secrets.
+    pub fn wants_calls(&self, now_ns: u64, keyless: impl Fn(u64) -> bool) -> bool {
+        let Some(tls) = &self.tls else { return false };
+        let is_there = !self.closed && now_ns.saturating_sub(self.last_ns) < SILENT_NS;
+        is_there
+            && match (&self.called, tls.state()) {
+                (Some(stream), _) if stream.is_silent() => false,
+                (Some(stream), tls::State::Dark(why)) => stream.has_begun() || why.is_of_kind() || keyless(self.target),
+                _ => self.may_be_called && tls.waits_for_secret() && keyless(self.target),
+            }
+    }
+
+    /// From here on its library's calls are read. As with a connection that is older than the capture it is not known what went
+    /// before the first of them.
+    fn hand_over(&mut self, ledger: &mut Ledger) {
+        self.inbound.finish(Discard::Undecrypted, ledger);
+        // There is nothing in them: no byte of the connection was read.
+        let none = self.requests.restart(Drop::Gap, ledger);
+        debug_assert!(none.is_empty());
+        self.responses.lost(&mut self.requests);
+        self.called = Some(Stream::default());
+    }
+
+    /// Where nothing came of its packets, nor can: calls, if there are any.
+    fn settle(&mut self, ledger: &mut Ledger) {
+        let unreadable = || self.tls.as_ref().is_some_and(|tls| tls.is_unreadable());
+        if self.called.is_none() && self.may_be_called && unreadable() {
+            self.hand_over(ledger);
+        }
+    }
+
+    /// Takes a read or a write of its server's; finished exchanges go to `done`. All packets and secrets that went before it
+    /// have been taken. `stood_ns`: since when all probes on calls stand.
+    pub fn call(
+        &mut self,
+        call: &Call,
+        stood_ns: u64,
+        store: &Store,
+        ledger: &mut Ledger,
+        done: &mut impl FnMut(wire::Exchange),
+    ) -> Wish {
+        if self.called.is_none()
+            && self.may_be_called
+            && call.kind != CallKind::End
+            && let Some(tls) = &mut self.tls
+            && tls.is_without_secrets(store)
+        {
+            // Its library has read application data, and logged nothing in the handshake before that.
+            tls.go_dark(tls::Why::SecretMissing, ledger);
+            self.hand_over(ledger);
+        }
         let Some(stream) = &mut self.called else {
             ledger.discard(Discard::ByPackets, call.payload.len());
-            return Wish::default();
+            return Wish { by_packets: call.kind != CallKind::End, ..Wish::default() };
         };
         self.last_ns = call.ktime_ns;
         if call.kind == CallKind::End {
             self.closed = true;
-            return Wish::default();
+            return Wish { ignore: self.tls.is_some(), ..Wish::default() };
         }
         self.target = call.target;
+        let first = !stream.has_begun();
+        if first {
+            self.joined |= self.began_ns < stood_ns;
+        }
         let given = stream.take(call, &mut self.requests, &mut self.responses, ledger);
         let ignore = stream.is_silent();
         for pending in given {
             done(self.exchange(pending));
         }
         self.give_ready(done);
-        Wish { ignore, ..Wish::default() }
+        Wish { ignore, called: first && self.tls.is_some(), ..Wish::default() }
     }
 
     pub fn in_flight(&self) -> u64 {
@@ -145,10 +232,26 @@ impl Flow {
         self.inbound.held_bytes() + self.tls.as_ref().map_or(0, |tls| tls.held_bytes())
     }
 
-    /// How its TLS stands, when that has changed since the last call.
-    pub fn tls_change(&mut self) -> Option<tls::State> {
-        let state = self.tls.as_ref()?.state();
-        (self.tls_told.replace(state) != Some(state)).then_some(state)
+    /// Tells how its TLS stands, as far as that has changed since the last call.
+    pub fn take_tls_changes(&mut self, tell: &mut impl FnMut(tls::Change)) {
+        let Some(tls) = &self.tls else { return };
+        let state = tls.state();
+        let before = self.told.state.replace(state);
+        if let tls::State::Dark(why) = state
+            && self.has_calls()
+        {
+            if !std::mem::replace(&mut self.told.called, true) {
+                let was_dark = matches!(before, Some(tls::State::Dark(_)));
+                tell(tls::Change::Called { why, was_dark, late: self.joined });
+            }
+            return;
+        }
+        if before != Some(state) {
+            tell(tls::Change::State(state));
+        }
+        if tls.waits_for_secret() && !std::mem::replace(&mut self.told.waits, true) {
+            tell(tls::Change::Waits);
+        }
     }
 
     /// Takes one record; finished exchanges go to `done`.
@@ -159,9 +262,15 @@ impl Flow {
         ledger: &mut Ledger,
         done: &mut impl FnMut(wire::Exchange),
     ) -> Wish {
+        if let Some(stream) = &self.called {
+            ledger.discard(Discard::Undecrypted, record.payload.len());
+            self.closed |= record.has(record::OUT) && record.has(record::FIN | record::RST);
+            return Wish { ignore: stream.is_silent(), called: true, ..Wish::default() };
+        }
         self.last_ns = record.ktime_ns;
         self.target = record.target;
         let mut wish = Wish::default();
+        let was_open = self.is_open();
         let was_skipping = self.inbound.is_skipping();
         let (mut client, inbound) = self.client(store);
         if record.has(record::OUT) {
@@ -206,9 +315,19 @@ impl Flow {
         if record.has(record::FIN | record::RST) {
             self.end(record);
         }
+        self.settle(ledger);
+        if self.called.is_some() {
+            wish.called = true;
+            return wish;
+        }
+        wish.by_packets = self.may_be_called && !was_open && self.is_open();
         let dark = self.tls.as_ref().is_some_and(|tls| tls.is_dark());
         wish.ignore = self.responses.tunnel || dark || (self.requests.is_dead() && self.requests.pending.is_empty());
         wish
+    }
+
+    fn is_open(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.state() == tls::State::Open)
     }
 
     /// A secret of this connection's has come.
@@ -219,6 +338,7 @@ impl Flow {
         }
         self.requests.tunnel = self.responses.tunnel;
         self.give_ready(done);
+        self.settle(ledger);
     }
 
     /// Does not wait any longer for secrets that should have come by `now_ns`.
@@ -226,6 +346,7 @@ impl Flow {
         if let Some(tls) = &mut self.tls {
             tls.expire(now_ns, ledger);
         }
+        self.settle(ledger);
     }
 
     fn give_ready(&mut self, done: &mut impl FnMut(wire::Exchange)) {
@@ -274,9 +395,12 @@ impl Flow {
     }
 
     fn wire_tls(&self) -> Option<wire::Tls> {
-        // Nobody saw its handshake.
-        let called = self.called.as_ref().map(|_| wire::Tls { bound_by: "call".to_owned(), ..wire::Tls::default() });
-        called.or_else(|| self.tls.as_ref().map(|tls| tls.wire()))
+        let seen = self.tls.as_ref().map(|tls| tls.wire());
+        match self.called {
+            // Of an older one nobody saw the handshake.
+            Some(_) => Some(wire::Tls { bound_by: "call".to_owned(), ..seen.unwrap_or_default() }),
+            None => seen,
+        }
     }
 
     fn exchange(&self, pending: Pending) -> wire::Exchange {

@@ -1,4 +1,6 @@
 //! All connections, bounded: the one idle longest leaves first.
+use std::collections::BTreeSet;
+
 use hashbrown::HashMap;
 
 use crate::flow::{Flow, Limits, Wish};
@@ -17,12 +19,30 @@ pub struct Flows {
     limits: Limits,
     store: Store,
     /// Connections of a target whose TLS stands otherwise than before.
-    tls_changes: Vec<(u64, tls::State)>,
+    tls_changes: Vec<(u64, tls::Change)>,
+    /// Calls are read where packets are of no use.
+    with_calls: bool,
+    /// Connections that ended by their packets, and of which calls from before may still come: in this round and before.
+    ending: [Vec<u64>; 2],
 }
 
 impl Flows {
     pub fn new(max: usize, limits: Limits) -> Self {
-        Self { flows: HashMap::new(), max, limits, store: Store::default(), tls_changes: Vec::new() }
+        Self {
+            flows: HashMap::new(),
+            max,
+            limits,
+            store: Store::default(),
+            tls_changes: Vec::new(),
+            with_calls: false,
+            ending: Default::default(),
+        }
+    }
+
+    /// Calls are read where packets are of no use: `end_round` has to be called.
+    pub fn with_calls(mut self, with_calls: bool) -> Self {
+        self.with_calls = with_calls;
+        self
     }
 
     pub fn in_flight(&self) -> u64 {
@@ -42,30 +62,42 @@ impl Flows {
                 self.evict(ledger, done);
             }
         }
-        let limits = &self.limits;
-        let flow = self.flows.entry(record.flow_id).or_insert_with(|| Flow::new(record, limits));
-        if flow.is_of_calls() {
-            // Ciphertext that begins like a request.
-            ledger.discard(Discard::ByPackets, record.payload.len());
-            return Wish { ignore: true, ..Wish::default() };
-        }
+        let (limits, with_calls) = (&self.limits, self.with_calls);
+        let new = || Flow::new(record, limits).with_calls(with_calls);
+        let flow = self.flows.entry(record.flow_id).or_insert_with(new);
         let target = record.target;
+        let was_closed = flow.closed;
         let wish = flow.push(record, &mut self.store, ledger, &mut |exchange| done(target, exchange));
-        if flow.closed {
+        // Calls from before its end may not have been taken yet.
+        let ends = flow.closed && !flow.is_or_may_be_called(&self.store);
+        if ends {
             flow.finish(Drop::NoResponse, &mut self.store, ledger, &mut |exchange| done(target, exchange));
         }
-        self.tls_changes.extend(flow.tls_change().map(|state| (target, state)));
-        if flow.closed {
+        flow.take_tls_changes(&mut |change| self.tls_changes.push((target, change)));
+        if ends {
             self.flows.remove(&record.flow_id);
+        } else if flow.closed && !was_closed {
+            self.ending[0].push(record.flow_id);
         }
         wish
     }
 
-    /// Takes what a TLS library read or wrote of a connection, or that it ended.
-    pub fn call(&mut self, call: &Call, ledger: &mut Ledger, done: &mut impl FnMut(u64, wire::Exchange)) -> Wish {
+    /// Takes what a TLS library read or wrote of a connection, or that it ended; `stood_ns` as in `Flow::call`.
+    pub fn call(
+        &mut self,
+        call: &Call,
+        stood_ns: u64,
+        ledger: &mut Ledger,
+        done: &mut impl FnMut(u64, wire::Exchange),
+    ) -> Wish {
         if !self.flows.contains_key(&call.flow_id) {
             if call.kind == CallKind::End {
                 return Wish::default();
+            }
+            if call.of_packets {
+                // What has left was read by its packets. Not to be told twice.
+                ledger.discard(Discard::ByPackets, call.payload.len());
+                return Wish { by_packets: true, ..Wish::default() };
             }
             if self.flows.len() >= self.max {
                 self.evict(ledger, done);
@@ -73,10 +105,14 @@ impl Flows {
         }
         let limits = &self.limits;
         let flow = self.flows.entry(call.flow_id).or_insert_with(|| Flow::of_calls(call, limits));
-        let wish = flow.call(call, ledger, &mut |exchange| done(call.target, exchange));
-        if flow.closed {
-            let target = flow.target;
+        let wish = flow.call(call, stood_ns, &self.store, ledger, &mut |exchange| done(call.target, exchange));
+        let target = flow.target;
+        let ends = flow.closed && call.kind == CallKind::End && flow.is_or_may_be_called(&self.store);
+        if ends {
             flow.finish(Drop::NoResponse, &mut self.store, ledger, &mut |exchange| done(target, exchange));
+        }
+        flow.take_tls_changes(&mut |change| self.tls_changes.push((target, change)));
+        if ends {
             self.flows.remove(&call.flow_id);
         }
         wish
@@ -84,7 +120,21 @@ impl Flows {
 
     /// No calls are read any more.
     pub fn end_calls(&mut self, ledger: &mut Ledger, done: &mut impl FnMut(u64, wire::Exchange)) {
-        self.drop_where(Drop::Gap, ledger, done, Flow::is_of_calls);
+        self.drop_where(Drop::Gap, ledger, done, Flow::has_calls);
+    }
+
+    /// All calls have been taken that went before the packets of the round before this one. What ended with these packets is
+    /// over.
+    pub fn end_round(&mut self, ledger: &mut Ledger, done: &mut impl FnMut(u64, wire::Exchange)) {
+        let [now, before] = &mut self.ending;
+        std::mem::swap(now, before);
+        let over = std::mem::take(now);
+        self.finish_all(&over, ledger, done);
+    }
+
+    /// Targets with connections that nobody can read but by calls. Looks at all connections.
+    pub fn wanting_calls(&self, now_ns: u64, keyless: impl Fn(u64) -> bool) -> BTreeSet<u64> {
+        self.flows.values().filter(|flow| flow.wants_calls(now_ns, &keyless)).map(|flow| flow.target).collect()
     }
 
     /// Takes a secret as a TLS library logged it. `now_ns`: CLOCK_MONOTONIC.
@@ -101,12 +151,12 @@ impl Flows {
             if let Some(flow) = self.flows.get_mut(&id) {
                 let target = flow.target;
                 flow.advance(&mut self.store, ledger, &mut |exchange| done(target, exchange));
-                self.tls_changes.extend(flow.tls_change().map(|state| (target, state)));
+                flow.take_tls_changes(&mut |change| self.tls_changes.push((target, change)));
             }
         }
     }
 
-    pub fn take_tls_changes(&mut self) -> Vec<(u64, tls::State)> {
+    pub fn take_tls_changes(&mut self) -> Vec<(u64, tls::Change)> {
         std::mem::take(&mut self.tls_changes)
     }
 
@@ -118,10 +168,22 @@ impl Flows {
     /// These connections ended, and the record that said so was lost.
     pub fn end(&mut self, ids: &[u64], ledger: &mut Ledger, done: &mut impl FnMut(u64, wire::Exchange)) {
         for id in ids {
+            match self.flows.get_mut(id) {
+                Some(flow) if flow.is_or_may_be_called(&self.store) => {
+                    flow.closed = true;
+                    self.ending[0].push(*id);
+                }
+                _ => self.finish_all(&[*id], ledger, done),
+            }
+        }
+    }
+
+    fn finish_all(&mut self, ids: &[u64], ledger: &mut Ledger, done: &mut impl FnMut(u64, wire::Exchange)) {
+        for id in ids {
             if let Some(mut flow) = self.flows.remove(id) {
                 let target = flow.target;
                 flow.finish(Drop::NoResponse, &mut self.store, ledger, &mut |exchange| done(target, exchange));
-                self.tls_changes.extend(flow.tls_change().map(|state| (target, state)));
+                flow.take_tls_changes(&mut |change| self.tls_changes.push((target, change)));
             }
         }
     }
@@ -132,7 +194,8 @@ impl Flows {
         self.store.expire(now_ns);
         for flow in self.flows.values_mut() {
             flow.expire_tls(now_ns, ledger);
-            self.tls_changes.extend(flow.tls_change().map(|state| (flow.target, state)));
+            let target = flow.target;
+            flow.take_tls_changes(&mut |change| self.tls_changes.push((target, change)));
         }
     }
 
@@ -163,7 +226,7 @@ impl Flows {
         for (_, mut flow) in self.flows.extract_if(|_, flow| which(flow)) {
             let target = flow.target;
             flow.finish(why, &mut self.store, ledger, &mut |exchange| done(target, exchange));
-            self.tls_changes.extend(flow.tls_change().map(|state| (target, state)));
+            flow.take_tls_changes(&mut |change| self.tls_changes.push((target, change)));
         }
     }
 }

@@ -10,6 +10,7 @@ use napi_derive::napi;
 
 mod capture;
 mod cgroup;
+mod clock;
 mod control;
 mod counters;
 mod direct;
@@ -138,6 +139,8 @@ pub struct TlsCoverage {
     pub handshakes: f64,
     pub decrypted: f64,
     pub dark: BTreeMap<String, f64>,
+    pub called: BTreeMap<String, f64>,
+    pub called_late: f64,
     pub processes: Vec<TlsProcess>,
     pub calls: Vec<String>,
 }
@@ -376,6 +379,8 @@ fn to_coverage(target: capture::TargetCoverage) -> TargetCoverage {
             handshakes: target.tls.handshakes as f64,
             decrypted: target.tls.decrypted as f64,
             dark: to_numbers(target.tls.dark),
+            called: to_numbers(target.tls.called),
+            called_late: target.tls.called_late as f64,
             processes: target.processes.into_iter().map(to_process).collect(),
             calls: target.calls,
         },

@@ -1,12 +1,11 @@
 /** The target is never touched: probes come and go, an agent dies, and no client notices. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
 import { buildBpfPrograms } from '../harness/bpf-programs.ts';
 import { openCgroup } from '../harness/capture.ts';
+import { programsOf } from '../harness/programs-of.ts';
 import { rootTest } from '../harness/root-test.ts';
 import { until } from '../harness/until.ts';
 import { attach } from '../tls/attach.ts';
@@ -28,20 +27,6 @@ const HOLDER = `
     if (batch) capture.settle(batch.id, 'delivered');
   }
 `;
-
-/** Ids of the BPF programs that a process holds, by themselves or by their links. */
-function programsOf(pid: number): Set<string> {
-  const folder = `/proc/${pid}/fdinfo`;
-  const ids = readdirSync(folder).map((fd) => {
-    try {
-      return /^prog_id:\s*(\d+)$/m.exec(readFileSync(join(folder, fd), 'utf8'))?.[1];
-    } catch {
-      // That of the listing itself.
-      return undefined;
-    }
-  });
-  return new Set(ids.filter((id) => id !== undefined));
-}
 
 /** nginx with new connections all the time. */
 async function nginxUnderLoad(t: ExecutionContext) {

@@ -23,6 +23,8 @@ export interface Expectations {
   older?: boolean | 'some';
   /** The target is released meanwhile: a body that was still to come, of a request answered before, ends there and says so. */
   released?: boolean;
+  /** The handshake was seen, and calls are read all the same; 'late': not from the connection's beginning, and marked. */
+  called?: boolean | 'late';
 }
 
 export interface Comparison {
@@ -45,7 +47,7 @@ const BODY_CAP = 65_536;
 
 export function createAccount(): Account {
   let prefix = '';
-  let expectations: Required<Expectations> = { serverName: '', older: false, released: false };
+  let expectations: Required<Expectations> = { serverName: '', older: false, released: false, called: false };
   /** What the server's line must agree with, by id. */
   let seen = new Map<string, string>();
   let unanswered = 0;
@@ -57,9 +59,9 @@ export function createAccount(): Account {
   };
 
   return {
-    begin(next, { serverName = 'shop.example', older = false, released = false } = {}) {
+    begin(next, { serverName = 'shop.example', older = false, released = false, called = false } = {}) {
       prefix = next;
-      expectations = { serverName, older, released };
+      expectations = { serverName, older, released, called };
       seen = new Map();
       [unanswered, wrongCount, wrong] = [0, 0, []];
     },
@@ -128,7 +130,7 @@ function* differences(
   expected: NumberedRequest,
   expectations: Required<Expectations>,
 ): Generator<string> {
-  const { serverName } = expectations;
+  const { serverName, called } = expectations;
   const older = expectations.older === 'some' ? joinedLate : expectations.older;
   const target = request.target.toString('latin1');
   if (target !== expected.target) yield `target ${target}`;
@@ -146,12 +148,12 @@ function* differences(
     if (!endsEarly && request.bodyLength !== expected.body.length) yield `body length ${request.bodyLength}`;
     if (!endsEarly && request.bodyTruncated !== expected.body.length > BODY_CAP)
       yield `truncated: ${request.bodyTruncated}`;
-    if (gap || conflicting || joinedLate !== older)
+    if (gap || conflicting || joinedLate !== (older || called === 'late'))
       yield `flags ${JSON.stringify({ gap, conflicting, joinedLate })}`;
   }
   const { tls } = connection;
   if (!tls) return;
-  if (tls.boundBy !== (older ? 'call' : 'aead')) yield `bound by ${tls.boundBy}`;
+  if (tls.boundBy !== (older || called ? 'call' : 'aead')) yield `bound by ${tls.boundBy}`;
   // Nobody saw the ClientHello of an older one.
   if (!older && tls.serverName !== serverName) yield `server name ${tls.serverName}`;
 }

@@ -2,6 +2,7 @@
 import type { ExecutionContext } from 'ava';
 import { assertClosed } from '../harness/capture.ts';
 import type { AccessLine } from './access-log.ts';
+import type { Expectations } from './account.ts';
 import type { Attached } from './attach.ts';
 import { type LoadOptions, type LoadOutcome, startLoad } from './load.ts';
 import type { TlsServer } from './server.ts';
@@ -19,8 +20,9 @@ export async function assertAllRight(
   server: TlsServer,
   options: LoadOptions,
   meanwhile: () => Promise<void> = async () => {},
+  expectations: Expectations = {},
 ): Promise<AllRight> {
-  account.begin(options.prefix);
+  account.begin(options.prefix, expectations);
   server.mark();
   const load = await startLoad(options);
   const [outcome] = await Promise.all([load.done, meanwhile()]);

@@ -1,6 +1,15 @@
 /** A TLS server under test: born in a cgroup, with a folder and an access log of its own. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
@@ -43,8 +52,11 @@ export interface ServerPlace {
 export interface OpenServerOptions {
   /** Another one than its own. */
   cgroup?: Cgroup;
-  /** It loads a copy of libssl that no other process of the machine has: a probe in it can only be ours. */
-  ownLibrary?: boolean;
+  /**
+   * It loads a copy of libssl that no other process of the machine has: a probe in it can only be ours. 'keyless': and one of
+   * the labels is spoiled by which its key log function is found.
+   */
+  ownLibrary?: boolean | 'keyless';
 }
 
 /** Starts what `program` says, and ends it with the test. */
@@ -64,7 +76,11 @@ export async function openServer(
   const child = cgroup.spawn(file, args, {
     cwd: folder,
     stdio: ['ignore', output, output],
-    env: { ...process.env, ...env, ...(ownLibrary && { LD_LIBRARY_PATH: copyLibrary(folder) }) },
+    env: {
+      ...process.env,
+      ...env,
+      ...(ownLibrary && { LD_LIBRARY_PATH: copyLibrary(folder, ownLibrary === 'keyless') }),
+    },
   });
   t.teardown(() => end(child));
   const log = join(folder, 'access.log');
@@ -91,14 +107,27 @@ export async function openServer(
 }
 
 /** Copies the machine's libssl into a folder below; returns that folder. */
-function copyLibrary(folder: string): string {
+function copyLibrary(folder: string, keyless: boolean): string {
   const libraries = join(folder, 'lib');
   mkdirSync(libraries);
   const cache = execFileSync('ldconfig', ['-p'], { encoding: 'utf8' });
   const libssl = /libssl\.so\.3 .* => (\/\S+)/.exec(cache)?.[1];
   if (!libssl) throw new Error('copy libssl: ldconfig knows no libssl.so.3');
-  copyFileSync(libssl, join(libraries, 'libssl.so.3'));
+  const copy = join(libraries, 'libssl.so.3');
+  copyFileSync(libssl, copy);
+  if (keyless) spoilLabel(copy);
   return libraries;
+}
+
+/** Its server works as before: the label is only what a key log would say. */
+function spoilLabel(library: string): void {
+  const bytes = readFileSync(library);
+  const label = Buffer.from('\0CLIENT_RANDOM\0');
+  const at = bytes.indexOf(label);
+  if (at < 0 || bytes.indexOf(label, at + 1) >= 0)
+    throw new Error(`spoil ${library}: the label is not once in it`);
+  bytes.write('X', at + 1);
+  writeFileSync(library, bytes);
 }
 
 function openHelper(t: ExecutionContext, [file, ...args]: readonly [string, ...string[]]): void {

@@ -1,4 +1,5 @@
-//! TLS connections that are older than the capture, as the kernel's map of flows has them.
+//! TLS connections that nobody can decrypt, above all those that are older than the capture, as the kernel's map of flows has
+//! them.
 use libbpf_rs::{MapCore, MapFlags};
 
 use super::Kernel;
@@ -6,15 +7,17 @@ use super::Kernel;
 const KEY: usize = 48;
 /// `enum flow_class` of kernel/plaintext.bpf.c.
 const JOINED: u8 = 2;
+const CALLED: u8 = 7;
 const OUT_FIN: u8 = 1;
 /// Read at once, of at most 65536.
 const BATCH: u32 = 4096;
 
-/// Nobody has its secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OlderFlow {
     key: [u8; KEY],
     pub id: u64,
+    /// Nobody has its secrets; else they do not help.
+    pub is_older: bool,
     /// As `Record::target`.
     pub target: u64,
     /// CLOCK_MONOTONIC, of its client's last packet.
@@ -27,13 +30,14 @@ impl OlderFlow {
         let u64_at = |at: usize| value.get(at..)?.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes));
         let (class, older) = (*value.get(124)?, *value.get(127)?);
         let ended = *value.get(77)? & OUT_FIN != 0;
-        let flow = Self { key: key.try_into().ok()?, id: u64_at(96)?, target: u64_at(104)?, last_ns: u64_at(24)? };
-        (class == JOINED && older != 0 && !ended).then_some(flow)
+        let (key, is_older) = (key.try_into().ok()?, class == JOINED);
+        let flow = Self { key, id: u64_at(96)?, is_older, target: u64_at(104)?, last_ns: u64_at(24)? };
+        (matches!(class, JOINED | CALLED) && older != 0 && !ended).then_some(flow)
     }
 }
 
 impl Kernel<'_> {
-    /// Raised with each that is found.
+    /// Raised with each that is found, and each that was silent.
     pub fn older_count(&self) -> u32 {
         self.skel.maps.bss_data.as_deref().map_or(0, |bss| bss.older_tls_count)
     }

@@ -50,8 +50,7 @@ pub enum Exit {
 pub struct CallSite {
     pub role: Role,
     pub entry: Place,
-    /// None: of a handshake, whose end cannot be seen at this place.
-    pub exit: Option<Exit>,
+    pub exit: Exit,
     /// None: of a handshake.
     pub count: Option<Count>,
     /// One line for the coverage report.
@@ -109,7 +108,7 @@ fn of_role(
     if let Some((_, address, count)) = beyond {
         let entry = place(elf, address, Instruction::Emulated)?;
         let how = format!("{plain} and its kin, in the function they share");
-        sites.push(CallSite { role, entry, exit: Some(Exit::Return), count: Some(count), how });
+        sites.push(CallSite { role, entry, exit: Exit::Return, count: Some(count), how });
     }
     for wrapper in &wrappers {
         let others = wrappers.iter().filter(|w| w.name != wrapper.name).map(|w| w.function.address);
@@ -163,7 +162,7 @@ fn own(elf: &Elf, role: Role, wrapper: &Wrapper, shared: Option<(u64, Count)>) -
     if let Some(address) = trace::entry(elf, start, &ARGUMENTS[..5], true) {
         let entry = place(elf, address, Instruction::Emulated)?;
         let how = format!("{name} at its entry");
-        return Ok(CallSite { role, entry, exit: Some(Exit::Return), count: Some(wrapper.count), how });
+        return Ok(CallSite { role, entry, exit: Exit::Return, count: Some(wrapper.count), how });
     }
     let calls = wrapper.trace.leaves.iter().filter(|leave| wrapper.hands_on(leave));
     let mut to_shared = calls.filter(|leave| shared.is_some_and(|(callee, _)| leave.target == Some(callee)));
@@ -172,14 +171,14 @@ fn own(elf: &Elf, role: Role, wrapper: &Wrapper, shared: Option<(u64, Count)>) -
         let emulated = trace::emulation(call) == Instruction::Emulated && call.flow_control() == FlowControl::Call;
         if let Some((address, instruction)) = behind(&wrapper.trace.instructions, call).filter(|_| emulated) {
             let entry = place(elf, call.ip(), Instruction::Emulated)?;
-            let exit = Some(Exit::At(place(elf, address, instruction)?));
+            let exit = Exit::At(place(elf, address, instruction)?);
             let how = format!("{name} at its call of the function that works");
             return Ok(CallSite { role, entry, exit, count: Some(count), how });
         }
     }
     let entry = place(elf, start, Instruction::Stepped)?;
     let how = format!("{name} at its symbol, single-stepped: no instruction that the kernel emulates comes first");
-    Ok(CallSite { role, entry, exit: Some(Exit::Return), count: Some(wrapper.count), how })
+    Ok(CallSite { role, entry, exit: Exit::Return, count: Some(wrapper.count), how })
 }
 
 /// Where the outcome of the call stands in EAX: at the first emulated instruction that always follows, or else right behind.
@@ -201,20 +200,17 @@ fn behind(body: &[Decoded], call: &Decoded) -> Option<(u64, Instruction)> {
 
 fn handshake(elf: &Elf) -> Result<CallSite, Refusal> {
     let start = elf.function(HANDSHAKE).ok_or(Refusal::NoSymbol(HANDSHAKE))?.address;
-    let at_return = trace::entry(elf, start, &[Register::RDI], true);
-    let (address, instruction, exit) = match at_return {
-        Some(address) => (address, Instruction::Emulated, Some(Exit::Return)),
-        None => match trace::entry(elf, start, &[Register::RDI], false) {
-            Some(address) => (address, Instruction::Emulated, None),
-            None => (start, Instruction::Stepped, Some(Exit::Return)),
-        },
+    let (address, instruction) = match trace::entry(elf, start, &[Register::RDI], true) {
+        Some(address) => (address, Instruction::Emulated),
+        // Its end has to be seen. It is hit a few times a connection.
+        None => (start, Instruction::Stepped),
     };
     let entry = place(elf, address, instruction)?;
     let how = match instruction {
         Instruction::Emulated => format!("{HANDSHAKE} at its entry (+{:#x})", address - start),
         Instruction::Stepped => format!("{HANDSHAKE} at its symbol, single-stepped"),
     };
-    Ok(CallSite { role: Role::Handshake, entry, exit, count: None, how })
+    Ok(CallSite { role: Role::Handshake, entry, exit: Exit::Return, count: None, how })
 }
 
 fn place(elf: &Elf, address: u64, instruction: Instruction) -> Result<Place, Refusal> {

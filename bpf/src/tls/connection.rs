@@ -7,6 +7,7 @@ use std::fmt;
 
 use super::half::Half;
 use super::records::{self, HEADER_BYTES, Next};
+use super::secrets::SecretSet;
 use super::session::{Alpn, Dark, Opened, Session, Side};
 use super::store::{ClientRandom, Store};
 use super::suite::Version;
@@ -65,6 +66,19 @@ pub enum State {
     Dark(Why),
 }
 
+impl Why {
+    /// The connection is of a kind that is not covered, whatever its library hands out.
+    pub fn is_of_kind(self) -> bool {
+        matches!(self, Self::Session(Dark::Suite(_) | Dark::Version(_) | Dark::Compression))
+    }
+
+    /// What its library reads and writes may be HTTP nevertheless.
+    fn leaves_calls(self) -> bool {
+        let unseen = matches!(self, Self::Session(Dark::NoClientHello | Dark::NoServerHello));
+        unseen || self.is_of_kind() || matches!(self, Self::SecretMissing | Self::HeldTooMuch)
+    }
+}
+
 /// What HTTP and the rest of the capture lend for a step.
 pub struct World<'a> {
     pub store: &'a mut Store,
@@ -86,6 +100,10 @@ pub struct Connection {
     client: Half,
     server: Half,
     state: State,
+    /// Application data was verified.
+    opened: bool,
+    /// What is encrypted was seen, and no secret for it.
+    waits: bool,
     /// The server has received everything of the client's before this.
     acknowledged: u32,
     /// Records of the server's that were read, and what the kernel's count is behind that.
@@ -117,6 +135,8 @@ impl Connection {
             client: Half::new(client_at),
             server: Half::new(server_at),
             state: State::Opening,
+            opened: false,
+            waits: false,
             acknowledged: client_at,
             server_index: 0,
             kernel_offset: Some(0),
@@ -136,6 +156,22 @@ impl Connection {
 
     pub fn is_dark(&self) -> bool {
         matches!(self.state, State::Dark(_))
+    }
+
+    /// Nothing of it was read, nor will be, so that its library's calls may be read instead.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self.state, State::Dark(why) if why.leaves_calls()) && !self.opened
+    }
+
+    /// Nothing of it was read, nor can be by what was logged up to now.
+    pub fn is_without_secrets(&self, store: &Store) -> bool {
+        let secrets = self.claimed.as_ref().and_then(|random| store.get(random));
+        self.state == State::Opening && !self.opened && secrets.is_none_or(SecretSet::is_empty)
+    }
+
+    /// Its handshake has got to where it is encrypted, and no secret has come (yet).
+    pub fn waits_for_secret(&self) -> bool {
+        self.state == State::Opening && self.waits
     }
 
     /// What is told of it with each exchange.
@@ -331,7 +367,10 @@ impl Connection {
                 Next::Other => Opened::Bad,
             };
             match (opened, next) {
-                (Opened::SecretMissing, _) => return Read::WaitsForSecret,
+                (Opened::SecretMissing, _) => {
+                    self.waits = true;
+                    return Read::WaitsForSecret;
+                }
                 (Opened::PeerMissing, _) => return Read::WaitsForPeer,
                 (Opened::Dark(dark), _) => self.go_dark(Why::Session(dark), ledger),
                 (Opened::Bad, _) if side == Side::Client => {
@@ -380,6 +419,7 @@ impl Connection {
             Opened::Refused => return ledger.discard(Discard::Undecrypted, len),
             _ => return ledger.parse(len),
         }
+        self.opened = true;
         ledger.parse(len - self.plain.len().min(len));
         let seq = at.wrapping_add((len - self.plain.len().min(len)) as u32);
         match side {

@@ -6,35 +6,35 @@ use proptest::prelude::*;
 
 use super::conversation::{Conversation, Plan, Step};
 use super::session::Side;
-use super::{State, Store};
+use super::{Change, State, Store};
 use crate::flow::{Flow, Limits, default_response_headers};
 use crate::flow_properties::{Call, call, check, index_of, request_bytes, response_bytes};
 use crate::ledger::{Drop, Ledger};
 use crate::record::{self, Record, Tuple};
 use crate::wire::{Exchange, Pairing};
 
-const CLIENT_ISN: u32 = u32::MAX - 900; // the streams wrap
-const SERVER_ISN: u32 = u32::MAX - 1500;
+pub(super) const CLIENT_ISN: u32 = u32::MAX - 900; // the streams wrap
+pub(super) const SERVER_ISN: u32 = u32::MAX - 1500;
 const SUITES: [u16; 6] = [0x1301, 0x1302, 0x1303, 0xc02b, 0xc02c, 0xcca9];
 
 #[derive(Clone, Debug)]
-struct Segment {
-    flags: u16,
-    seq: u32,
-    ack: u32,
-    base: u32,
-    records_before: u32,
-    payload: Vec<u8>,
-    time: u64,
+pub(super) struct Segment {
+    pub(super) flags: u16,
+    pub(super) seq: u32,
+    pub(super) ack: u32,
+    pub(super) base: u32,
+    pub(super) records_before: u32,
+    pub(super) payload: Vec<u8>,
+    pub(super) time: u64,
 }
 
 impl Segment {
-    fn is_out(&self) -> bool {
+    pub(super) fn is_out(&self) -> bool {
         self.flags & record::OUT != 0
     }
 }
 
-fn plan() -> impl Strategy<Value = Plan> {
+pub(super) fn plan() -> impl Strategy<Value = Plan> {
     let fragment = prop_oneof![Just(None), (64usize..400).prop_map(Some)];
     (prop::sample::select(SUITES.to_vec()), any::<bool>(), fragment).prop_map(|(suite, resumed, max_fragment)| Plan {
         resumed,
@@ -43,7 +43,7 @@ fn plan() -> impl Strategy<Value = Plan> {
     })
 }
 
-fn hold(mut plan: Plan, calls: &[Call], update: bool) -> Conversation {
+pub(super) fn hold(mut plan: Plan, calls: &[Call], update: bool) -> Conversation {
     plan.steps.clear();
     let mut at = 0;
     while at < calls.len() {
@@ -64,7 +64,7 @@ fn hold(mut plan: Plan, calls: &[Call], update: bool) -> Conversation {
 }
 
 /// What the ring gets. Of the server's records those that begin within `whole` bytes behind the client's data.
-fn record_conversation(conversation: &Conversation, cuts: &[usize], whole: usize) -> Vec<Segment> {
+pub(super) fn record_conversation(conversation: &Conversation, cuts: &[usize], whole: usize) -> Vec<Segment> {
     let (mut client, mut server) = (CLIENT_ISN.wrapping_add(1), SERVER_ISN.wrapping_add(1));
     let mut base = server;
     let mut cuts = cuts.iter().copied().cycle();
@@ -143,7 +143,11 @@ fn play(conversation: &Conversation, segments: &[Segment], late: &[usize]) -> Pl
         ledger.drained += segment.payload.len() as u64;
         let flow = flow.get_or_insert_with(|| Flow::new(&record, &limits));
         flow.push(&record, &mut store, &mut ledger, &mut |e| out.push(e));
-        state = flow.tls_change().or(state);
+        flow.take_tls_changes(&mut |change| {
+            if let Change::State(new) = change {
+                state = Some(new);
+            }
+        });
     }
     if let Some(mut flow) = flow {
         flow.finish(Drop::NoResponse, &mut store, &mut ledger, &mut |e| out.push(e));

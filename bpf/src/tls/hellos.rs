@@ -90,6 +90,7 @@ impl Session {
             0x0304 => Version::Tls13,
             other => return Err(Dark::Version(other)),
         };
+        self.version = Some(version);
         self.suite = Some(SuiteNumber(hello.suite));
         let suite = Suite::of(version, hello.suite).ok_or(Dark::Suite(SuiteNumber(hello.suite)))?;
         self.server.hole = Default::default();

@@ -24,6 +24,8 @@ mod verify;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod called_properties;
+#[cfg(test)]
 pub(crate) mod conversation;
 #[cfg(test)]
 mod flow_properties;
@@ -39,7 +41,7 @@ pub use guard::{keep_private, wipe_stack};
 #[cfg(test)]
 pub(crate) use session::Side;
 pub use store::{ClientRandom, Store};
-pub use tally::Tally;
+pub use tally::{Change, Tally};
 
 /// How TLS is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -33,6 +33,14 @@ impl SecretSet {
         fits && place.set(secret)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { master, client_early, client_handshake, server_handshake, client_application, server_application } =
+            self;
+        [master, client_early, client_handshake, server_handshake, client_application, server_application]
+            .iter()
+            .all(|secret| secret.len == 0)
+    }
+
     /// 48 bytes.
     pub(super) fn master(&self) -> Option<&[u8]> {
         self.master.get()

@@ -33,6 +33,8 @@ pub struct Session {
     pub(super) server: Direction,
     pub(super) client_hello: Option<ClientHello>,
     pub(super) agreed: Option<Agreed>,
+    /// As the ServerHello said, covered or not.
+    pub(super) version: Option<Version>,
     pub(super) suite: Option<SuiteNumber>,
     /// `None`: not seen (yet).
     pub(super) alpn: Option<Option<Box<[u8]>>>,
@@ -58,6 +60,7 @@ impl Session {
             server: Direction::new(),
             client_hello: None,
             agreed: None,
+            version: None,
             suite: None,
             alpn: None,
             early_data: EarlyData::NotOffered,
@@ -75,7 +78,7 @@ impl Session {
 
     pub fn facts(&self) -> Facts<'_> {
         Facts {
-            version: self.agreed.as_ref().map(|agreed| agreed.suite.version),
+            version: self.version,
             suite: self.suite,
             server_name: self.client_hello.as_ref().and_then(|hello| hello.server_name.as_deref()),
             alpn: match &self.alpn {

@@ -2,6 +2,8 @@
 use crate::record::Tuple;
 
 const HEADER_LEN: usize = 88;
+/// `enum flow_class` of kernel/plaintext.bpf.c.
+const TLS: u8 = 6;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -24,6 +26,8 @@ pub struct Call<'a> {
     pub binding: u64,
     pub tuple: Tuple,
     pub kind: Kind,
+    /// The kernel copies its packets, too: which of them is read is not told to it yet.
+    pub of_packets: bool,
     /// Of this call since the handle was bound.
     pub sequence: u32,
     /// Of what was read or written; `payload` is its beginning.
@@ -57,6 +61,7 @@ impl<'a> Call<'a> {
                 2 => Kind::End,
                 _ => return None,
             },
+            of_packets: header[70] == TLS,
             sequence: u32_at(72)?,
             length: u64_at(80)?,
             payload,
@@ -77,7 +82,7 @@ mod tests {
         bytes[0..8].copy_from_slice(&7u64.to_ne_bytes());
         bytes[24..32].copy_from_slice(&5u64.to_ne_bytes());
         bytes[64..66].copy_from_slice(&4242u16.to_ne_bytes());
-        bytes[68..70].copy_from_slice(&[6, 1]);
+        bytes[68..71].copy_from_slice(&[6, 1, 6]);
         bytes[72..76].copy_from_slice(&9u32.to_ne_bytes());
         bytes[76..80].copy_from_slice(&3u32.to_ne_bytes());
         bytes[80..88].copy_from_slice(&1000u64.to_ne_bytes());
@@ -85,6 +90,7 @@ mod tests {
         let call = Call::parse(&bytes).unwrap();
         assert_eq!((call.flow_id, call.binding, call.sequence, call.length), (7, 5, 9, 1000));
         assert_eq!((call.tuple.remote_port, call.tuple.family, call.kind), (4242, 6, Kind::Write));
+        assert!(call.of_packets);
         assert_eq!(call.payload, b"abc");
     }
 

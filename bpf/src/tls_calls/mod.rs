@@ -1,16 +1,19 @@
 //! Plaintext of TLS connections that nobody has the secrets of, from probes on the read and write functions of their library.
 //!
 //! The second choice: such a probe is hit with every request, and costs the server. So probes stand while there is somebody to
-//! read that way, and are gone with the last of them. In mode `auto` these are connections that are older than the capture;
-//! those that begin later are read by their secrets, and the kernel passes over their calls. `Calls` belongs to the capture's
-//! owner thread and never makes it wait: a thread of its own (`seeker`) loads, finds libraries, puts probes and takes them
-//! away. Every time they are loaded anew, so that nothing is remembered of handles that were freed meanwhile.
+//! read that way, and are gone with the last of them. In mode `auto` these are connections that are older than the capture
+//! (`older`), and those that cannot be decrypted (`sealed`); the others are read by their secrets. While probes stand, the
+//! calls of a connection that began under the capture come beside its packets until it is known which of them is read
+//! (`Flow::call`), and never are both. `Calls` belongs to the capture's owner thread and never makes it wait: a thread of its
+//! own (`seeker`) loads, finds libraries, puts probes and takes them away. Every time they are loaded anew, so that nothing is
+//! remembered of handles that were freed meanwhile.
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
@@ -26,6 +29,7 @@ mod older;
 mod programs;
 #[cfg(test)]
 mod root_tests;
+mod sealed;
 mod seeker;
 mod sites;
 mod stream;
@@ -37,12 +41,15 @@ pub use stream::Stream;
 
 use older::Older;
 use programs::Shared;
-use seeker::{Ask, News, Rows, Seeker, lock};
+use sealed::Sealed;
+use seeker::{Ask, News, Rows, Seeker, Stood, lock};
 
 /// `enum flow_class` of kernel/plaintext.bpf.c.
 const JOINED: u32 = 2;
 const OTHER: u32 = 4;
-/// Of events, per call: the owner thread has packets to drain too.
+const TLS: u32 = 6;
+const CALLED: u32 = 7;
+/// Of events, at once: the owner thread has packets to drain too.
 const DRAIN_EVENTS: usize = 4096;
 /// Probes that are taken away are waited for by a close, but not for ever.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
@@ -50,8 +57,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(2);
 /// Whose calls are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Connections that are older than the capture, while there are any.
-    Older,
+    /// Connections that cannot be decrypted, while there are any.
+    Undecrypted,
     /// All TLS connections, always.
     All,
 }
@@ -59,6 +66,8 @@ pub enum Scope {
 pub struct Calls {
     scope: Scope,
     older: Older,
+    sealed: Sealed,
+    stood: Stood,
     targets: BTreeSet<u64>,
     asked: BTreeSet<u64>,
     asks: Sender<Ask>,
@@ -96,14 +105,15 @@ impl Calls {
     pub fn new(kernel: &Kernel, scope: Scope) -> Result<Self, CaptureError> {
         let shared = share(kernel)?;
         let classes = match scope {
-            Scope::Older => 1 << JOINED,
+            Scope::Undecrypted => 1 << JOINED | 1 << CALLED | 1 << TLS,
             // Nobody copies packets of TLS then: to plaintext.bpf.c it is like any other protocol.
-            Scope::All => 1 << JOINED | 1 << OTHER,
+            Scope::All => 1 << JOINED | 1 << CALLED | 1 << OTHER,
         };
         let (asks, received) = mpsc::channel();
         let (told, news) = mpsc::channel();
         let rows = Rows::default();
-        let seeker = Seeker::new(shared, classes, told, Arc::clone(&rows));
+        let stood = Stood::default();
+        let seeker = Seeker::new(shared, classes, told, Arc::clone(&rows), Arc::clone(&stood));
         std::thread::Builder::new()
             .name("podmirror-calls".into())
             .spawn(move || seeker.serve(&received))
@@ -111,6 +121,8 @@ impl Calls {
         Ok(Self {
             scope,
             older: Older::new(Instant::now()),
+            sealed: Sealed::new(Instant::now()),
+            stood,
             targets: BTreeSet::new(),
             asked: BTreeSet::new(),
             asks,
@@ -129,12 +141,25 @@ impl Calls {
         self.ask(Ask::Targets(targets.collect()));
     }
 
-    /// Sees whose calls are to be read. True: none are any more, and what was read of connections is at its end.
-    pub fn tick(&mut self, kernel: &Kernel, now_ns: u64) -> bool {
+    /// This target, or child of one, has a connection that began under the capture and cannot be decrypted.
+    pub fn note(&mut self, target: u64) {
+        self.sealed.note(target, Instant::now());
+    }
+
+    /// Calls of such a connection were read.
+    pub fn note_read(&mut self, target: u64) {
+        self.sealed.read(target);
+    }
+
+    /// Sees whose calls are to be read. `sealed`: the targets that have connections as `note` is told of. True: none are any
+    /// more, and what was read of connections is at its end.
+    pub fn tick(&mut self, kernel: &Kernel, now_ns: u64, sealed: impl FnOnce() -> BTreeSet<u64>) -> bool {
         let wanted = match self.scope {
-            Scope::Older => {
-                self.older.look(kernel, Instant::now(), now_ns);
-                self.older.targets()
+            Scope::Undecrypted => {
+                let now = Instant::now();
+                self.older.look(kernel, now, now_ns);
+                self.sealed.look(now, sealed);
+                self.older.targets().into_iter().chain(self.sealed.targets()).collect()
             }
             Scope::All => self.targets.clone(),
         };
@@ -168,20 +193,29 @@ impl Calls {
         over
     }
 
-    /// Hands over what was read and written since the last call, in the order of each connection's calls. True: there may be
-    /// more.
-    pub fn take(&mut self, mut deliver: impl FnMut(&[u8])) -> bool {
-        let Some(loaded) = &mut self.loaded else {
-            return false;
+    /// Makes ready what was read and written up to now, for `take`. Packets that are drained afterwards have all that went
+    /// before these calls among them. False: there was too much, and something is left.
+    pub fn collect(&mut self) -> bool {
+        match &mut self.loaded {
+            Some(loaded) if !loaded.gone => loaded.events.borrow().is_empty() && !loaded.collect(),
+            _ => true,
+        }
+    }
+
+    /// Hands over what was made ready, in the order of each connection's calls.
+    pub fn take(&mut self, mut deliver: impl FnMut(&[u8])) {
+        let Some(loaded) = &self.loaded else {
+            return;
         };
-        let more = !loaded.gone && loaded.collect();
-        for _ in 0..DRAIN_EVENTS {
-            let Some(event) = loaded.events.borrow_mut().pop_front() else {
-                return more;
-            };
+        for event in loaded.events.take() {
             deliver(&event);
         }
-        true
+    }
+
+    /// CLOCK_MONOTONIC in nanoseconds since when no probe has come to those that stand: of connections that began later all
+    /// calls are seen.
+    pub fn stood_ns(&self) -> u64 {
+        self.stood.load(Ordering::Acquire)
     }
 
     /// The calls of this connection are of no use.
@@ -208,16 +242,24 @@ impl Calls {
         let older = self.older.count(id);
         let standing = self.standing(id);
         let mut notes = Vec::new();
-        let whose = match (self.scope, older) {
-            (Scope::Older, 0) => return notes,
-            (Scope::Older, n) => format!("{n} TLS connections are older than the agent"),
-            (Scope::All, _) => "TLS is read by calls".to_owned(),
+        let whose = match (self.scope, older, self.sealed.is_wanted(id)) {
+            (Scope::Undecrypted, 0, Some(false)) => return notes,
+            (Scope::Undecrypted, 0, None) => {
+                notes.push(
+                    "TLS connections that cannot be decrypted are not read: for minutes no call of them was seen"
+                        .to_owned(),
+                );
+                return notes;
+            }
+            (Scope::Undecrypted, 0, Some(true)) => "TLS connections cannot be decrypted".to_owned(),
+            (Scope::Undecrypted, n, _) => format!("{n} TLS connections are older than the agent"),
+            (Scope::All, ..) => "TLS is read by calls".to_owned(),
         };
         if let Some(why) = &self.refused {
             notes.push(format!("{whose}, and not read: {why}"));
         } else if !standing.is_empty() {
             notes.push(format!("{whose}: probes stand on each of their reads and writes, in {}", standing.join(", ")));
-        } else if self.scope == Scope::Older {
+        } else if self.scope == Scope::Undecrypted {
             notes.push(format!("{whose}, and not read: no library with functions that can be probed was found (yet)"));
         }
         for why in self.of(id, |stands| stands.as_ref().err().cloned()) {

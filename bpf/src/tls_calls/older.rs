@@ -1,4 +1,5 @@
-//! Which targets have TLS connections that are older than the capture: only for these do the probes stand.
+//! Which targets have TLS connections that the kernel knows nobody can decrypt: those that are older than the capture, and
+//! those that were read by calls before they fell silent. Only for these, and for what `sealed` knows, do the probes stand.
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
@@ -74,8 +75,8 @@ impl Older {
         self.of.keys().copied().collect()
     }
 
-    /// Connections of this target, or child of one.
+    /// Connections of this target, or child of one, that are older than the capture.
     pub fn count(&self, target: u64) -> usize {
-        self.of.get(&target).map_or(0, Vec::len)
+        self.of.get(&target).map_or(0, |flows| flows.iter().filter(|flow| flow.is_older).count())
     }
 }

@@ -64,11 +64,10 @@ impl Programs {
         let mut calls = Vec::new();
         for site in &sites.calls {
             // The end first: a call that is under way is not known to have begun.
-            let (entry, exit) = (entry_program(site), site.exit.as_ref());
-            let (Some(entry), Some(exit)) = (entry, exit) else {
+            let Some(entry) = entry_program(site) else {
                 return Err(format!("{}: no program reads such a call", site.how));
             };
-            calls.push(match exit {
+            calls.push(match &site.exit {
                 Exit::Return => self.put("call_returned", file, site.entry.offset, true)?,
                 Exit::At(place) => self.put("call_passed", file, place.offset, false)?,
             });
@@ -86,13 +85,14 @@ impl Programs {
 }
 
 fn entry_program(site: &CallSite) -> Option<&'static str> {
-    Some(match (site.role, site.count?) {
-        (Role::Read, Count::Returned) => "read_returned",
-        (Role::Read, Count::Argument(4)) => "read_argument_4",
-        (Role::Read, Count::Argument(5)) => "read_argument_5",
-        (Role::Write, Count::Returned) => "write_returned",
-        (Role::Write, Count::Argument(4)) => "write_argument_4",
-        (Role::Write, Count::Argument(5)) => "write_argument_5",
+    Some(match (site.role, site.count) {
+        (Role::Read, Some(Count::Returned)) => "read_returned",
+        (Role::Read, Some(Count::Argument(4))) => "read_argument_4",
+        (Role::Read, Some(Count::Argument(5))) => "read_argument_5",
+        (Role::Write, Some(Count::Returned)) => "write_returned",
+        (Role::Write, Some(Count::Argument(4))) => "write_argument_4",
+        (Role::Write, Some(Count::Argument(5))) => "write_argument_5",
+        (Role::Handshake, _) => "handshake_entered",
         _ => return None,
     })
 }

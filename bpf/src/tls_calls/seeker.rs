@@ -2,6 +2,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use libbpf_rs::MapHandle;
 
 use super::programs::{Programs, Shared, Standing};
 use super::sites::{self, Sites};
+use crate::clock::monotonic_ns;
 use crate::error::CaptureError;
 use crate::tls_probes::analysis::{self, Class};
 use crate::tls_probes::files::{self, Stamp};
@@ -55,6 +57,9 @@ pub struct Row {
 
 pub type Rows = Arc<Mutex<Arc<Vec<Row>>>>;
 
+/// When the last probe was put, CLOCK_MONOTONIC in nanoseconds. While one is being put: the end of time.
+pub type Stood = Arc<AtomicU64>;
+
 /// A thread that died with the lock has left nothing half done that matters.
 pub fn lock(rows: &Rows) -> std::sync::MutexGuard<'_, Arc<Vec<Row>>> {
     rows.lock().unwrap_or_else(PoisonError::into_inner)
@@ -64,7 +69,7 @@ type Verdict = Option<Result<Arc<Sites>, String>>;
 
 struct Known {
     stands: Result<String, String>,
-    _standing: Option<Standing>,
+    standing: Option<Standing>,
 }
 
 pub struct Seeker {
@@ -80,10 +85,11 @@ pub struct Seeker {
     remembered: HashMap<(FileId, Stamp), Verdict>,
     news: Sender<News>,
     rows: Rows,
+    stood: Stood,
 }
 
 impl Seeker {
-    pub fn new(shared: Shared, classes: u32, news: Sender<News>, rows: Rows) -> Self {
+    pub fn new(shared: Shared, classes: u32, news: Sender<News>, rows: Rows, stood: Stood) -> Self {
         Self {
             shared,
             classes,
@@ -95,6 +101,7 @@ impl Seeker {
             remembered: HashMap::new(),
             news,
             rows,
+            stood,
         }
     }
 
@@ -125,14 +132,16 @@ impl Seeker {
     }
 
     fn take_away(&mut self) {
-        if self.programs.is_none() {
-            return;
-        }
         self.files.clear();
-        self.programs = None;
         *lock(&self.rows) = Arc::default();
-        // The owner is gone only when the whole capture is.
-        let _ = self.news.send(News::Gone);
+        self.unload();
+    }
+
+    fn unload(&mut self) {
+        if self.programs.take().is_some() {
+            // The owner is gone only when the whole capture is.
+            let _ = self.news.send(News::Gone);
+        }
     }
 
     fn load(&mut self) -> Result<(), CaptureError> {
@@ -144,16 +153,9 @@ impl Seeker {
     }
 
     fn round(&mut self) {
-        if self.programs.is_none() {
-            // What a kernel refuses once it refuses again.
-            if self.refused {
-                return;
-            }
-            if let Err(error) = self.load() {
-                self.refused = true;
-                let _ = self.news.send(News::Refused(error.message));
-                return;
-            }
+        // What a kernel refuses once it refuses again.
+        if self.refused {
+            return;
         }
         let mut used = HashSet::new();
         let mut rows = BTreeMap::new();
@@ -184,6 +186,9 @@ impl Seeker {
             }
         }
         self.files.retain(|id, _| used.contains(id));
+        if !self.files.values().any(|known| known.standing.is_some()) {
+            self.unload();
+        }
         *lock(&self.rows) = Arc::new(rows.into_values().collect());
     }
 
@@ -209,16 +214,28 @@ impl Seeker {
         let Some(sites) = verdict else {
             return false;
         };
-        let put = |sites: Arc<Sites>| {
-            let programs = self.programs.as_ref().ok_or("the probes were taken away")?;
-            Ok((programs.attach(&sites, &file)?, sites.how.clone()))
-        };
-        let known = match sites.and_then(put) {
-            Ok((standing, how)) => Known { stands: Ok(how), _standing: Some(standing) },
-            Err(why) => Known { stands: Err(why), _standing: None },
+        let known = match sites.and_then(|sites| Ok((self.put(&sites, &file)?, sites.how.clone()))) {
+            Ok((standing, how)) => Known { stands: Ok(how), standing: Some(standing) },
+            Err(why) => Known { stands: Err(why), standing: None },
         };
         self.files.insert(mapping.file, known);
         true
+    }
+
+    /// Loads the programs with the first file that there are probes for. Errors: a sentence for coverage.
+    fn put(&mut self, sites: &Sites, file: &File) -> Result<Standing, String> {
+        if self.programs.is_none()
+            && let Err(error) = self.load()
+        {
+            self.refused = true;
+            let _ = self.news.send(News::Refused(error.message.clone()));
+            return Err(error.message);
+        }
+        let programs = self.programs.as_ref().ok_or("the probes were taken away")?;
+        self.stood.store(u64::MAX, Ordering::Release);
+        let standing = programs.attach(sites, file);
+        self.stood.store(monotonic_ns(), Ordering::Release);
+        standing
     }
 }
 

@@ -1,5 +1,5 @@
 //! Where in a file the probes on calls stand. Pure: bytes in, places or a sentence out.
-use crate::library::calls::{self, CallSite, Role};
+use crate::library::calls::{self, CallSite};
 use crate::library::elf::Elf;
 use crate::library::recognise::{Implementation, recognise};
 
@@ -8,7 +8,7 @@ const FREES: [&str; 2] = ["SSL_free", "SSL_clear"];
 
 #[derive(Clone, Debug)]
 pub struct Sites {
-    /// Reads and writes.
+    /// Reads, writes and handshakes.
     pub calls: Vec<CallSite>,
     /// Offsets in the file of the functions that free a handle or use it anew.
     pub frees: Vec<u64>,
@@ -25,8 +25,7 @@ pub fn examine(bytes: &[u8]) -> Option<Result<Sites, String>> {
 }
 
 fn find(elf: &Elf) -> Result<Sites, String> {
-    let mut calls = calls::find(elf).map_err(|refusal| refusal.to_string())?;
-    calls.retain(|site| site.role != Role::Handshake);
+    let calls = calls::find(elf).map_err(|refusal| refusal.to_string())?;
     let free = |name: &&str| elf.function(name).and_then(|function| elf.offset_of(function.address));
     let frees: Vec<u64> = FREES.iter().filter_map(free).collect();
     if frees.len() < FREES.len() {

@@ -32,6 +32,11 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// A call was seen.
+    pub fn has_begun(&self) -> bool {
+        self.next.is_some()
+    }
+
     /// It is of no use to copy what comes.
     pub fn is_silent(&self) -> bool {
         self.silent
@@ -83,10 +88,10 @@ impl Stream {
             responses.lost(requests);
         }
         if requests.unanswered() == 0 && requests.is_between() {
-            // Answers are what a client reads.
-            let client = bytes.starts_with(b"HTTP/1.");
+            // Answers are what a client reads; HTTP/2 begins so (RFC 9113 section 3.4).
+            let other = bytes.starts_with(b"HTTP/1.") || bytes.starts_with(b"PRI * HTTP/2.0");
             self.searched = if begins_request(bytes) { 0 } else { self.searched.saturating_add(call.length) };
-            if client || self.searched > SEARCH_BYTES {
+            if other || self.searched > SEARCH_BYTES {
                 ledger.discard(Discard::Ignored, bytes.len());
                 return false;
             }

@@ -49,13 +49,14 @@ impl Wire {
             binding,
             tuple: TUPLE,
             kind,
+            of_packets: false,
             sequence,
             length,
             payload,
         };
         let out = &mut self.exchanges;
         self.ignored |=
-            self.flows.call(&call, &mut self.ledger, &mut |_, exchange: wire::Exchange| out.push(exchange)).ignore;
+            self.flows.call(&call, 0, &mut self.ledger, &mut |_, exchange: wire::Exchange| out.push(exchange)).ignore;
     }
 
     fn read(&mut self, bytes: &str) -> &mut Self {

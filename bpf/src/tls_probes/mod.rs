@@ -198,6 +198,11 @@ impl Probes {
         of_target.map(|row| ProcessCoverage { hits: self.hits.of(row), ..row.clone() }).collect()
     }
 
+    /// Whether this target, or child of one, has a process with a TLS library whose secrets nobody gets.
+    pub fn is_keyless(&self, id: u64) -> bool {
+        lock(&self.published).keyless.contains(&id)
+    }
+
     /// Counts by name: `secrets` that were logged, `lost_…` and why, `execs`, `hits_by_others`, `probes` that stand.
     pub fn counters(&self) -> BTreeMap<String, u64> {
         let mut counts = self.tally.counts();

@@ -48,6 +48,8 @@ pub enum Ask {
 #[derive(Default)]
 pub struct Published {
     pub rows: Arc<Vec<ProcessCoverage>>,
+    /// Targets, or children of one, with a TLS library whose secrets nobody gets.
+    pub keyless: HashSet<u64>,
     /// Of files with probes.
     pub labels: Vec<Arc<Labels>>,
     /// Probes that stand.
@@ -100,6 +102,16 @@ enum Stage {
         labels: Arc<Labels>,
         _link: Link,
     },
+}
+
+impl Stage {
+    /// A TLS library is in there, and no probe stands where it hands out its secrets.
+    fn is_keyless(&self) -> bool {
+        match self {
+            Self::Looking | Self::Nothing | Self::Version(_) | Self::Attached { .. } => false,
+            Self::Refused { finding, .. } | Self::Failed { finding, .. } => finding.is_some(),
+        }
+    }
 }
 
 pub struct Scanner {
@@ -490,15 +502,20 @@ impl Scanner {
 
     fn publish(&mut self) {
         let mut rows = Vec::new();
+        let mut keyless = HashSet::new();
         for (pid, process) in &self.processes {
             let before = rows.len();
             let mut seen = HashSet::new();
             let version = self.openssl_version(process);
             for placed in &process.mappings {
                 // A file may have several executable mappings; the row is that of the one with the probe.
-                if let Some(known) = self.files.get(&placed.file)
-                    && let Some(mut row) = row(*pid, process, placed, known)
-                {
+                let Some(known) = self.files.get(&placed.file) else {
+                    continue;
+                };
+                if known.stage.is_keyless() {
+                    keyless.insert(process.place.member);
+                }
+                if let Some(mut row) = row(*pid, process, placed, known) {
                     // A libssl since 3.0 does not say its own.
                     if row.version.as_deref() == Some(Implementation::OpenSslShared.name()) && version.is_some() {
                         row.version = version.map(str::to_owned);
@@ -526,6 +543,7 @@ impl Scanner {
         };
         let mut published = lock(&self.published);
         published.rows = Arc::new(rows);
+        published.keyless = keyless;
         published.labels = attached().collect();
         published.links = published.labels.len();
         drop(published);

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePort } from '../../harness/free-port.ts';
 import type { ServerPlace, ServerProgram } from '../server.ts';
-import { AEADS, type Aead } from '../suites.ts';
+import { AEADS, type Aead, CBC } from '../suites.ts';
 
 export interface NginxPorts {
   aead: Record<Aead, number>;
@@ -15,13 +15,15 @@ export interface NginxPorts {
   /** Sends records of 512 bytes at most, and knows no extended master secret. */
   fragments: number;
   earlyData: number;
+  /** TLS 1.2 with a suite that is not covered. */
+  cbc: number;
 }
 
 const WORKERS = 4;
 
 export async function nginxPorts(): Promise<NginxPorts> {
   const ports: number[] = [];
-  while (ports.length < 8) ports.push(await freePort());
+  while (ports.length < 9) ports.push(await freePort());
   const [
     gcm128 = 0,
     gcm256 = 0,
@@ -31,9 +33,10 @@ export async function nginxPorts(): Promise<NginxPorts> {
     padding = 0,
     fragments = 0,
     earlyData = 0,
+    cbc = 0,
   ] = ports;
   const aead = { 'AES-128-GCM': gcm128, 'AES-256-GCM': gcm256, 'ChaCha20-Poly1305': chacha };
-  return { aead, plaintext, retry, padding, fragments, earlyData };
+  return { aead, plaintext, retry, padding, fragments, earlyData, cbc };
 }
 
 export const nginx =
@@ -99,6 +102,7 @@ http {
   ${server(`127.0.0.1:${ports.padding} ssl`, 'ssl_conf_command RecordPadding 512;')}
   ${server(`127.0.0.1:${ports.fragments} ssl`, 'ssl_buffer_size 512; ssl_conf_command Options -ExtendedMasterSecret;')}
   ${server(`127.0.0.1:${ports.earlyData} ssl`, 'ssl_early_data on;')}
+  ${server(`127.0.0.1:${ports.cbc} ssl`, `ssl_protocols TLSv1.2; ssl_ciphers ${CBC};`)}
   # Over a unix socket, so that it is no second exchange: reads a body to its end before it answers.
   server { listen unix:${folder}/read.sock; access_log off; location / { return 200 "read\\n"; } }
 }
