@@ -74,6 +74,15 @@ test('what is not covered is told with its reason, for a person to act on', (t) 
   ]);
 });
 
+test('what is read by calls is told with the reason why', (t) => {
+  t.deepEqual(tlsLines()(coverage({ called: { 'no secret was logged': 2 } })), [
+    {
+      level: 'info',
+      text: 'connections of shop with TLS are read by calls of their library, which costs it more: no secret was logged',
+    },
+  ]);
+});
+
 test('a process without a TLS library is worth no line, and a count that grows no second one', (t) => {
   const say = tlsLines();
   const bare: TlsProcess = {

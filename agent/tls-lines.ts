@@ -38,7 +38,13 @@ function linesOf(target: TargetCoverage): TlsLine[] {
       text: `connections of ${name} with TLS are not read: ${reason}. See /coverage for how many`,
     }),
   );
-  return [...new Map([...byLibrary, ...byReason].map((line) => [line.text, line])).values()];
+  const byCalls = Object.keys(target.tls.called).map(
+    (reason): TlsLine => ({
+      level: 'info',
+      text: `connections of ${name} with TLS are read by calls of their library, which costs it more: ${reason}`,
+    }),
+  );
+  return [...new Map([...byLibrary, ...byReason, ...byCalls].map((line) => [line.text, line])).values()];
 }
 
 function nameOf({ identity }: TargetCoverage): string {

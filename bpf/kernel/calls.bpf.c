@@ -6,9 +6,9 @@
  * until user space has said CT_BY_PACKETS or CT_CALLED.
  *
  * Which connection a call is of: a read takes bytes from its socket, and tcp_rcv_space_adjust is passed on the way, by the
- * same thread, within the call; so does a handshake. The library's handle (SSL *) is bound to that socket's connection, by process, its start,
- * and pointer: forked workers hold identical pointers. Writes, and reads of what the library had in its buffer, belong to
- * the connection that their handle is bound to. Every further socket seen within a read binds anew; a freed handle is bound
+ * same thread, within the call; so does a handshake. The library's handle (SSL *) is bound to that socket's connection, by
+ * process, its start, and pointer: forked workers hold identical pointers. Writes, and reads of what the library had in its
+ * buffer, belong to the connection that their handle is bound to. Every further socket seen within a read binds anew; a freed handle is bound
  * to nothing. What is seen of two sockets, or in a call within a call, binds nothing.
  *
  * Why not bind writes by their packets: a raw tracepoint there runs in softirqs too, on top of any thread, and cgroup_skb

@@ -213,7 +213,8 @@ impl Flow {
         self.target = call.target;
         let first = !stream.has_begun();
         if first {
-            self.joined |= self.began_ns < stood_ns;
+            // The handle's calls are numbered from its binding on.
+            self.joined |= self.began_ns < stood_ns || call.sequence != 0;
         }
         let given = stream.take(call, &mut self.requests, &mut self.responses, ledger);
         let ignore = stream.is_silent();
@@ -237,8 +238,10 @@ impl Flow {
         let Some(tls) = &self.tls else { return };
         let state = tls.state();
         let before = self.told.state.replace(state);
+        // HTTP/2 by calls is not read either.
+        let is_called = || self.called.as_ref().is_some_and(|stream| stream.has_begun() && !stream.is_silent());
         if let tls::State::Dark(why) = state
-            && self.has_calls()
+            && (self.told.called || is_called())
         {
             if !std::mem::replace(&mut self.told.called, true) {
                 let was_dark = matches!(before, Some(tls::State::Dark(_)));

@@ -29,6 +29,7 @@ struct Capture {
     ledger: Ledger,
     exchanges: Vec<Exchange>,
     sequence: u32,
+    stood_ns: u64,
     by_packets: bool,
     is_called: bool,
 }
@@ -42,6 +43,7 @@ impl Capture {
             ledger: Ledger::default(),
             exchanges: Vec::new(),
             sequence: 0,
+            stood_ns: 0,
             by_packets: false,
             is_called: false,
         }
@@ -92,7 +94,7 @@ impl Capture {
         };
         self.sequence += 1;
         let (out, ledger) = (&mut self.exchanges, &mut self.ledger);
-        let wish = self.flows.call(&call, 0, ledger, &mut |_, exchange| out.push(exchange));
+        let wish = self.flows.call(&call, self.stood_ns, ledger, &mut |_, exchange| out.push(exchange));
         self.note(wish);
     }
 
@@ -154,6 +156,9 @@ proptest! {
             log(&mut capture);
         }
         let stands_from = stands_from.min(exchanged.len()) * 2;
+        if stands_from > 0 {
+            capture.stood_ns = 1 << 20;
+        }
         let mut calls = calls.iter().skip(stands_from).peekable();
         // A round takes packets, and calls from before the last of them, at least those from before the round.
         let (mut packets, mut rounds) = (0, rounds.iter().cycle());
@@ -192,6 +197,7 @@ proptest! {
             let tls = exchange.connection.as_ref().unwrap().tls.as_ref().unwrap();
             prop_assert_eq!(tls.bound_by.as_str(), if is_decrypted { "aead" } else { "call" });
             prop_assert!(!tls.version.is_empty());
+            prop_assert_eq!(exchange.joined_late, !is_decrypted && stands_from > 0);
         }
         let expected = if is_decrypted { exchanged.len() } else { exchanged.len() - stands_from / 2 };
         prop_assert_eq!(exchanges.len(), expected, "{:?} {:?}", ledger.dropped(), ledger.discarded());

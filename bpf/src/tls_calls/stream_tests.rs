@@ -219,6 +219,9 @@ fn a_client_and_another_protocol_are_of_no_use() {
     wire.write(&get("/a")).read(&answer(200, ""));
     assert!(wire.ignored && wire.told().is_empty());
     let mut wire = Wire::new();
+    wire.read("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    assert!(wire.ignored && wire.told().is_empty());
+    let mut wire = Wire::new();
     for _ in 0..5 {
         wire.call(CallKind::Read, 1 << 20, b"\0\0\x04\x01");
     }
