@@ -542,7 +542,8 @@ impl Owner<'_, '_> {
         let (kernel, mut state, probes) = (self.kernel.borrow(), self.state.borrow_mut(), self.probes.borrow());
         let now_ns = monotonic_ns();
         let is_keyless = |id| probes.as_ref().is_ok_and(|probes| probes.is_keyless(id));
-        if calls.tick(&kernel, now_ns, || state.flows.wanting_calls(now_ns, is_keyless)) {
+        let sealed = || state.flows.wanting_calls(now_ns, is_keyless);
+        if calls.tick(&kernel, now_ns, sealed, |id| state.flows.has_use_for_calls(id, is_keyless)) {
             state.with_flows(|flows, ledger, mut done| flows.end_calls(ledger, &mut done));
         }
         calls.collect()

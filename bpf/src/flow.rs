@@ -152,14 +152,23 @@ impl Flow {
     /// Somebody has to read its library's calls, for it cannot be read otherwise. `keyless`: targets with a library that hands
     /// out no secrets.
     pub fn wants_calls(&self, now_ns: u64, keyless: impl Fn(u64) -> bool) -> bool {
-        let Some(tls) = &self.tls else { return false };
         let is_there = !self.closed && now_ns.saturating_sub(self.last_ns) < SILENT_NS;
-        is_there
-            && match (&self.called, tls.state()) {
-                (Some(stream), _) if stream.is_silent() => false,
-                (Some(stream), tls::State::Dark(why)) => stream.has_begun() || why.is_of_kind() || keyless(self.target),
-                _ => self.may_be_called && tls.waits_for_secret() && keyless(self.target),
+        is_there && self.tls.is_some() && self.has_use_for_calls(keyless)
+    }
+
+    /// The same, should it speak again.
+    pub fn has_use_for_calls(&self, keyless: impl Fn(u64) -> bool) -> bool {
+        match (&self.called, self.tls.as_ref().map(|tls| tls.state())) {
+            (Some(stream), _) if stream.is_silent() => false,
+            (Some(_), None) => true,
+            (Some(stream), Some(tls::State::Dark(why))) => {
+                stream.has_begun() || why.is_of_kind() || keyless(self.target)
             }
+            _ => {
+                let waits = self.tls.as_ref().is_some_and(|tls| tls.waits_for_secret());
+                self.may_be_called && waits && keyless(self.target)
+            }
+        }
     }
 
     /// From here on its library's calls are read. As with a connection that is older than the capture it is not known what went

@@ -132,6 +132,12 @@ impl Flows {
         self.finish_all(&over, ledger, done);
     }
 
+    /// Whether probes are of use to this connection, which the kernel says speaks again. One that is not known any more was read
+    /// by calls before.
+    pub fn has_use_for_calls(&self, id: u64, keyless: impl Fn(u64) -> bool) -> bool {
+        self.flows.get(&id).is_none_or(|flow| flow.has_use_for_calls(keyless))
+    }
+
     /// Targets with connections that nobody can read but by calls. Looks at all connections.
     pub fn wanting_calls(&self, now_ns: u64, keyless: impl Fn(u64) -> bool) -> BTreeSet<u64> {
         self.flows.values().filter(|flow| flow.wants_calls(now_ns, &keyless)).map(|flow| flow.target).collect()

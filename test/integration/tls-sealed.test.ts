@@ -172,6 +172,45 @@ for (const { title, server: options, port, version, why, beside } of SEALINGS) {
   );
 }
 
+rootTest(
+  'a connection that says nothing for two minutes keeps no probe, and is read again when it speaks',
+  async (t) => {
+    t.timeout(300_000);
+    const ports = await nginxPorts();
+    const server = await openServer(t, nginx(ports), { ownLibrary: true });
+    const { capture, called, numbers, coverage, quiet } = watch(t, server);
+    called.begin('first', { called: 'late' });
+    const load = await startLoad({
+      port: ports.cbc,
+      version: '1.2',
+      prefix: 'first',
+      // What the rate allowed in the silence comes at once, before the probes stand; the last come one by one.
+      requests: 7000,
+      connections: 1,
+      per: 7000,
+      hold: 100,
+      rate: 50,
+    });
+    t.teardown(() => load.stop());
+    await load.held;
+    await quiet();
+    const before = numbers.length;
+    t.true(before > 50, told(capture));
+    t.regex(coverage().tls.calls.join(), /libssl/);
+    t.truthy(
+      await until(() => coverage().tls.calls.length === 0, { timeoutMs: 150_000, everyMs: 500 }),
+      `probes stand: ${told(capture)}`,
+    );
+    load.release();
+    t.like(await load.done, { answered: 7000, failed: 0 });
+    await quiet();
+    t.log(`${before} of 100, then ${numbers.length - before} of 6900`);
+    t.true(numbers.length - before > 50, told(capture));
+    t.is(new Set(numbers).size, numbers.length);
+    assertClosed(t, capture.ledger());
+  },
+);
+
 rootTest('with tlsMode secrets calls are read of no connection, and it is said what is dark', async (t) => {
   const ports = await nginxPorts();
   const server = await openServer(t, nginx(ports), { ownLibrary: true });

@@ -151,14 +151,23 @@ impl Calls {
         self.sealed.read(target);
     }
 
-    /// Sees whose calls are to be read. `sealed`: the targets that have connections as `note` is told of. True: none are any
-    /// more, and what was read of connections is at its end.
-    pub fn tick(&mut self, kernel: &Kernel, now_ns: u64, sealed: impl FnOnce() -> BTreeSet<u64>) -> bool {
+    /// Sees whose calls are to be read. `sealed`: the targets that have connections as `note` is told of. `is_of_use`: whether
+    /// probes are of use to one that speaks again. True: none are any more, and what was read of connections is at its end.
+    pub fn tick(
+        &mut self,
+        kernel: &Kernel,
+        now_ns: u64,
+        sealed: impl FnOnce() -> BTreeSet<u64>,
+        is_of_use: impl Fn(u64) -> bool,
+    ) -> bool {
         let wanted = match self.scope {
             Scope::Undecrypted => {
                 let now = Instant::now();
-                self.older.look(kernel, now, now_ns);
                 self.sealed.look(now, sealed);
+                let tried = &self.sealed;
+                self.older.look(kernel, now, now_ns, |flow| {
+                    flow.is_older || (tried.is_wanted(flow.target).is_some() && is_of_use(flow.id))
+                });
                 self.older.targets().into_iter().chain(self.sealed.targets()).collect()
             }
             Scope::All => self.targets.clone(),

@@ -28,8 +28,8 @@ impl Older {
         Self { of: HashMap::new(), useless: HashSet::new(), seen: 0, scanned: now, checked: now }
     }
 
-    /// Two comparisons when there is nothing to do.
-    pub fn look(&mut self, kernel: &Kernel, now: Instant, now_ns: u64) {
+    /// Two comparisons when there is nothing to do. `is_of_use`: whether probes are of use to a connection.
+    pub fn look(&mut self, kernel: &Kernel, now: Instant, now_ns: u64, is_of_use: impl Fn(&OlderFlow) -> bool) {
         let is_there = |flow: &OlderFlow| now_ns.saturating_sub(flow.last_ns) < SILENT_NS;
         let count = kernel.older_count();
         if count != self.seen && now.duration_since(self.scanned) >= SCAN_EVERY {
@@ -39,7 +39,9 @@ impl Older {
             let flows = kernel.older_flows();
             let ids: HashSet<u64> = flows.iter().map(|flow| flow.id).collect();
             self.useless.retain(|id| ids.contains(id));
-            for flow in flows.into_iter().filter(is_there).filter(|flow| !self.useless.contains(&flow.id)) {
+            let useless = &self.useless;
+            let is_of_use = |flow: &OlderFlow| !useless.contains(&flow.id) && is_of_use(flow);
+            for flow in flows.into_iter().filter(is_there).filter(is_of_use) {
                 let of_target = self.of.entry(flow.target).or_default();
                 if of_target.len() < MAX_KEPT {
                     of_target.push(flow);

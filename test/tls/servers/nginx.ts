@@ -89,6 +89,7 @@ http {
   uwsgi_temp_path ${folder}/tmp-uwsgi;
   scgi_temp_path ${folder}/tmp-scgi;
   keepalive_requests 1000000;
+  keepalive_timeout 10m;
   client_max_body_size 16m;
   ssl_certificate ${certificate};
   ssl_certificate_key ${key};
