@@ -31,6 +31,8 @@ const IDLE_TICK: Duration = Duration::from_millis(10);
 const LINGER: Duration = Duration::from_millis(50);
 /// Records of one drain, of each direction.
 const DRAIN_RECORDS: usize = 16384;
+/// The scanner looks at all processes every five seconds.
+const SOUGHT_FOR: Duration = Duration::from_secs(10);
 /// When the account is read, at most: under a flood there is always more.
 const ROUNDS: usize = 16;
 const EXPIRE_EVERY: Duration = Duration::from_secs(30);
@@ -344,6 +346,8 @@ struct Owner<'k, 'r> {
     probes: RefCell<Result<Probes, String>>,
     /// Where secrets are not to be had, or not wanted.
     calls: Option<RefCell<Calls>>,
+    /// Targets with connections that wait for secrets, and since when: what their libraries are may not be known yet.
+    sought: RefCell<BTreeMap<u64, Instant>>,
     waiting: Option<(Instant, Deliver)>,
     /// Handed out and not settled: id to exchanges.
     unsettled: HashMap<String, u64>,
@@ -408,6 +412,7 @@ pub fn run(options: &Options, commands: &Receiver<Command>, ready: &Reply<()>) -
         rings,
         probes: RefCell::new(probes),
         calls,
+        sought: RefCell::default(),
         waiting: None,
         unsettled: HashMap::new(),
         stopped: false,
@@ -524,7 +529,15 @@ impl Owner<'_, '_> {
             for id in news.unkeyed {
                 probes.look_again(id);
             }
-            news.sealed.extend(news.waiting.iter().filter(|id| probes.is_keyless(**id)));
+            let mut sought = self.sought.borrow_mut();
+            sought.extend(news.waiting.into_iter().map(|id| (id, Instant::now())));
+            sought.retain(|id, since| {
+                let keyless = probes.is_keyless(*id);
+                if keyless {
+                    news.sealed.insert(*id);
+                }
+                !keyless && since.elapsed() < SOUGHT_FOR
+            });
         }
         if let Some(calls) = &self.calls {
             let mut calls = calls.borrow_mut();
