@@ -100,6 +100,7 @@ const news: Record<string, Change> = {
   'the first exchange': { target: { exchanges: 0 } },
   'the first connection of a kind': { target: { connections: { http1: 3, tls: 4, http2: 1 } } },
   'the first connection that is decrypted': { tls: { decrypted: 0 } },
+  'the first connection that is read by calls': { tls: { called: { cbc: 1 } } },
   'another reason for the dark': { tls: { dark: { lost: 1, other: 1 } } },
   'probes on calls': { tls: { calls: ['libssl'] } },
   'a program that was not there': { tls: { processes: [] } },

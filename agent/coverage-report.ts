@@ -92,7 +92,7 @@ export function newsKey({ targets, refused, ...coverage }: AgentCoverage): strin
     because,
     exchanges > 0,
     counted(connections),
-    [tls.handshakes > 0, tls.decrypted > 0, counted(tls.dark), tls.calls],
+    [tls.handshakes > 0, tls.decrypted > 0, counted(tls.called), counted(tls.dark), tls.calls],
     [...new Set(tls.processes.map(({ pid: _, secrets: __, ...program }) => JSON.stringify(program)))].sort(),
     withoutNumbers(notes),
   ]);

@@ -43,6 +43,10 @@ const target = z.object({
     handshakes: count,
     decrypted: count,
     dark: counts,
+    /** Read by calls of their library, by the reason why. An older agent does not tell. */
+    called: counts.default({}),
+    /** Of these, not from their beginning. */
+    calledLate: count.default(0),
     processes: z.array(tlsProcess),
     calls: z.array(text),
   }),

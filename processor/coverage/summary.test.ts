@@ -17,7 +17,7 @@ test('a summary has the sums of all targets, and names who has what is not cover
   const targets = [sampleTarget('shop'), sampleTarget('pay', [nginxProcess])];
   const summary = summaryOf(sampleReport({ targets }));
   t.like(summary, { targets: 2, connections: { http1: 6, tls: 8 }, exchanges: { captured: 12 } });
-  t.deepEqual(summary.tls, { handshakes: 8, decrypted: 6, dark: { 'no secret was logged': 2 } });
+  t.deepEqual(summary.tls, { handshakes: 8, decrypted: 6, called: {}, dark: { 'no secret was logged': 2 } });
   t.deepEqual(
     summary.notCovered.map(({ target, library }) => [target, library]),
     [['shop', 'Java']],

@@ -15,7 +15,12 @@ export interface Summary {
   lostBytes: Record<string, number>;
   ledgerCloses: boolean;
   connections: Record<string, number>;
-  tls: { handshakes: number; decrypted: number; dark: Record<string, number> };
+  tls: {
+    handshakes: number;
+    decrypted: number;
+    called: Record<string, number>;
+    dark: Record<string, number>;
+  };
   /** At most `maxTold`, each with a target that has it. */
   notCovered: (NotCovered & { target: string })[];
   /** At most `maxTold`. */
@@ -46,6 +51,7 @@ export function summaryOf({ exchanges, lostBytes, ledgerCloses, targets, notes }
     tls: {
       handshakes: sum(({ tls }) => tls.handshakes),
       decrypted: sum(({ tls }) => tls.decrypted),
+      called: sumByKey(targets.map(({ tls }) => tls.called)),
       dark: sumByKey(targets.map(({ tls }) => tls.dark)),
     },
     notCovered: targets

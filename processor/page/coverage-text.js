@@ -45,12 +45,13 @@ export function accountText({ delivered, dropped, inFlight }) {
 }
 
 /** Of connections that began with a handshake while the agent looked. */
-export function tlsText({ handshakes, decrypted, dark }) {
+export function tlsText({ handshakes, decrypted, called, dark }) {
   if (handshakes === 0 && sum(dark) === 0) return { value: 'none', detail: 'no TLS connection yet' };
+  const byCalls = sum(called) > 0 ? `, ${amount(sum(called))} read by calls` : '';
   const notRead = sum(dark) > 0 ? `, ${amount(sum(dark))} dark` : '';
   return {
     value: `${amount(decrypted)} of ${amount(handshakes)}`,
-    detail: `TLS connections decrypted${notRead}`,
+    detail: `TLS connections decrypted${byCalls}${notRead}`,
   };
 }
 

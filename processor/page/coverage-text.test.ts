@@ -53,10 +53,10 @@ test('kinds of connections that there were, most first, unknown ones by their na
 });
 
 test('TLS in numbers: none, all of it, and with dark ones', (t) => {
-  t.is(tlsText({ handshakes: 0, decrypted: 0, dark: {} }).value, 'none');
-  t.deepEqual(tlsText({ handshakes: 4, decrypted: 3, dark: { lost: 1 } }), {
-    value: '3 of 4',
-    detail: 'TLS connections decrypted, 1 dark',
+  t.is(tlsText({ handshakes: 0, decrypted: 0, called: {}, dark: {} }).value, 'none');
+  t.deepEqual(tlsText({ handshakes: 6, decrypted: 3, called: { cbc: 2 }, dark: { lost: 1 } }), {
+    value: '3 of 6',
+    detail: 'TLS connections decrypted, 2 read by calls, 1 dark',
   });
 });
 

@@ -35,7 +35,15 @@ export function sampleTarget(
     lastExchangeAtMs: 1500,
     exchanges: 9,
     connections: { http1: 3, tls: 4 },
-    tls: { handshakes: 4, decrypted: 3, dark: { 'no secret was logged': 1 }, processes, calls: [] },
+    tls: {
+      handshakes: 4,
+      decrypted: 3,
+      called: {},
+      calledLate: 0,
+      dark: { 'no secret was logged': 1 },
+      processes,
+      calls: [],
+    },
     notes: ['1 TLS connections are not read: no secret was logged'],
   };
 }
