@@ -1,6 +1,9 @@
 import { createServer } from 'node:net';
 
-/** A TCP port that was free on all addresses a moment ago; nginx cannot pick one itself and tell. */
+/** Of this process: the system gives a port again as soon as it is free, be it meant for somebody by then or not. */
+const given = new Set<number>();
+
+/** A TCP port that was free on all addresses a moment ago, another one each time; nginx cannot pick one itself and tell. */
 export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve, reject) => {
@@ -10,5 +13,7 @@ export async function freePort(): Promise<number> {
   const address = server.address();
   await new Promise((resolve) => server.close(resolve));
   if (address === null || typeof address === 'string') throw new Error('free port: the listener has no port');
+  if (given.has(address.port)) return freePort();
+  given.add(address.port);
   return address.port;
 }
