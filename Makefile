@@ -81,11 +81,11 @@ node-vm-parts: $(STATE)/npm
 	@test/kube/build.sh crio
 
 .PHONY: test
-test: build kube cluster-parts ## Everything but other kernels and other nodes: check, and real nginx, a real Kubernetes, real attacks, real faults (needs root)
-	@node test/all.ts check integration e2e
+test: build kube cluster-parts ## Everything but other nodes: check, and real nginx, a real Kubernetes, real attacks, real faults, other kernels (needs root)
+	@node test/all.ts check integration kernels e2e
 
 .PHONY: kernels
-kernels: build kernel-parts ## Only the capture on Linux 5.10, 6.1, 6.12 and Debian's newest, in QEMU (about a minute each)
+kernels: build kernel-parts ## Only the capture on Linux 5.10, 6.1, 6.12 and Debian's newest, in QEMU (about 20 seconds each)
 	@node test/all.ts kernels
 
 .PHONY: node-vm

@@ -27,6 +27,7 @@
 char LICENSE[] SEC("license") = "GPL";
 
 enum { MAX_TARGETS = 4096, MAX_FLOWS = 65536, MAX_CGROUP_DEPTH = 16 }; /* as plaintext.bpf.c */
+enum { FC_JOINED = 2 };
 
 /*
  * An entry may be told twice: by the file's second probe, where it is reached through several overlay mounts, or when the
@@ -334,6 +335,15 @@ static __always_inline int leave(struct pt_regs *regs, __u64 sp)
 		length = 0;
 		if (!call.socket)
 			return 0;
+		/*
+		 * A connection that is older than the capture has shaken hands before. It is another one, which a callback of
+		 * the application's has read: the handle of a library that is handed its bytes has no socket of its own.
+		 */
+		flow = bpf_map_lookup_elem(&flows, &call.key);
+		if (!flow || flow->class == FC_JOINED) {
+			bpf_map_delete_elem(&bindings, &call.handle);
+			return 0;
+		}
 	} else {
 		length = (__u32)regs->ax;
 		if ((__s32)length <= 0)

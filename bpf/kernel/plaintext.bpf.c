@@ -217,6 +217,7 @@ _Static_assert(sizeof(struct flow_key) == 48 && __builtin_offsetof(struct flow, 
 _Static_assert(__builtin_offsetof(struct flow, older_ns) == 24 && __builtin_offsetof(struct flow, class) == 124 &&
 	       __builtin_offsetof(struct flow, older_tls) == 127 && __builtin_offsetof(struct flow, out_flags) == 77,
 	       "src/kernel/older.rs reads these");
+_Static_assert(FC_JOINED == 2, "calls.bpf.c");
 
 /* LRU: a host with more connections than this forgets the idle ones, which join late. */
 struct {
@@ -283,6 +284,15 @@ static __always_inline void read_control(struct flow *flow, struct control *copy
 		copy->flags = 0;
 }
 
+/* Half of what src/tls_calls/older.rs waits for a client. */
+enum { OLDER_SILENT_NS = 60000000000 };
+
+/*
+ * Raised with each connection that is found to be TLS and older than the capture, and each that nobody
+ * can decrypt and that was silent.
+ */
+volatile __u32 older_tls_count = 0;
+
 /* Whether nobody wants packets of this flow any more. */
 static __always_inline int is_given_up(struct flow *flow, const struct control *control)
 {
@@ -291,9 +301,14 @@ static __always_inline int is_given_up(struct flow *flow, const struct control *
 	if (control->flags & CT_IGNORE) {
 		flow->class = FC_TUNNEL;
 	} else {
+		__u64 now = bpf_ktime_get_ns();
+
+		/* Said long ago, and heard only now: the probes may be gone by then. */
+		if (now - flow->in_ns > OLDER_SILENT_NS)
+			__sync_fetch_and_add(&older_tls_count, 1);
 		flow->class = FC_CALLED;
 		flow->older_tls = 1;
-		flow->older_ns = bpf_ktime_get_ns();
+		flow->older_ns = now;
 	}
 	return 1;
 }
@@ -466,12 +481,6 @@ struct {
 
 /* Raised with every entry of lost_ends, so that user space need not look at the map. */
 volatile __u32 lost_ends_count = 0;
-
-/* Half of what src/tls_calls/older.rs waits for a client. */
-enum { OLDER_SILENT_NS = 60000000000 };
-
-/* Raised with each connection that is found to be TLS and older than the capture, and each that was silent. */
-volatile __u32 older_tls_count = 0;
 
 /* FIN or RST: a record of its own without payload, behind the packet's data. */
 static __always_inline void emit_end(struct __sk_buff *skb, const struct flow_key *key, struct flow *flow,

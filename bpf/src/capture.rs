@@ -542,7 +542,11 @@ impl Owner<'_, '_> {
         if let Some(calls) = &self.calls {
             let mut calls = calls.borrow_mut();
             news.sealed.into_iter().for_each(|id| calls.note(id));
-            news.called.into_iter().for_each(|id| calls.note_read(id));
+            for id in news.called {
+                // It needs the probes for as long as it lives, whatever they were put for.
+                calls.note(id);
+                calls.note_read(id);
+            }
         }
     }
 

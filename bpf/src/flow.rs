@@ -275,6 +275,7 @@ impl Flow {
         done: &mut impl FnMut(wire::Exchange),
     ) -> Wish {
         if let Some(stream) = &self.called {
+            self.last_ns = record.ktime_ns;
             ledger.discard(Discard::Undecrypted, record.payload.len());
             self.closed |= record.has(record::OUT) && record.has(record::FIN | record::RST);
             return Wish { ignore: stream.is_silent(), called: true, ..Wish::default() };

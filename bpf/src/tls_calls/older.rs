@@ -50,7 +50,7 @@ impl Older {
         } else if !self.of.is_empty() && now.duration_since(self.checked) >= CHECK_EVERY {
             self.checked = now;
             for flows in self.of.values_mut() {
-                flows.retain(|flow| kernel.older_flow(flow).as_ref().is_some_and(is_there));
+                flows.retain(|flow| kernel.older_flow(flow).is_some_and(|flow| is_there(&flow) && is_of_use(&flow)));
             }
             let before = self.of.len();
             self.of.retain(|_, flows| !flows.is_empty());
