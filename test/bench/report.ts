@@ -51,8 +51,8 @@ ${programLine(program, fixed.triples)}
 
 ${measuredText('wrk', full)}
 
-The agent takes its share of the client's core, so nginx is asked less, and a request costs nginx more when it is asked less: of that
-the control has its part too.
+The agent takes its share of the client's core. So does the control, and that alone changes what a request costs nginx: the ratio to
+off is what a user would see here, not what the program costs.
 
 ## Everything seen
 
