@@ -19,11 +19,11 @@ export interface SymbolProbes extends Subject {
 
 /** On the libssl that the process `pid` has in memory. */
 export function createSymbolProbes(pid: number): SymbolProbes {
+  const { path, offsets } = findSymbols(pid);
   const tracefs = mkdtempSync(join(tmpdir(), 'podmirror-tracefs-'));
   execFileSync('mount', ['-t', 'tracefs', 'tracefs', tracefs]);
   const instance = join(tracefs, 'instances', GROUP);
   const define = (text: string) => writeFileSync(join(tracefs, 'uprobe_events'), text, { flag: 'a' });
-  const { path, offsets } = findSymbols(pid);
   const probes = offsets.flatMap(([symbol, offset]) => [
     `p:${GROUP}/${symbol}_entry ${path}:0x${offset.toString(16)}`,
     `r:${GROUP}/${symbol}_return ${path}:0x${offset.toString(16)}`,
