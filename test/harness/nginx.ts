@@ -76,6 +76,9 @@ export async function startNginx({
     await started;
     const up = await until(() => hasEnded(child) || accepts(port));
     if (!up || hasEnded(child)) throw new Error(`start nginx: it does not accept: ${errorLog()}`);
+    // The master listens before its workers are there.
+    const working = await until(() => childrenOf(child.pid ?? 0).length >= workers);
+    if (!working) throw new Error(`start nginx: it has no ${workers} workers: ${errorLog()}`);
   } catch (error) {
     await stop();
     throw error;
