@@ -5,19 +5,20 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { type Agent, startAgent } from '../harness/agent.ts';
-import { type Cgroup, createCgroup, whyNoCgroups } from '../harness/cgroup.ts';
+import type { Agent } from '../harness/agent.ts';
+import { createCgroup, whyNoCgroups } from '../harness/cgroup.ts';
 import { type Leave, leavingNothing } from '../harness/leave.ts';
 import { type Nginx, startNginx } from '../harness/nginx.ts';
 import { residentBytes } from '../harness/processes.ts';
 import { runTool } from '../harness/run-tool.ts';
+import { NGINX_CORE, OTHER_CORE, type Surroundings, startMeasuredAgent } from './agent.ts';
 import { startBurner } from './burner.ts';
 import { type Completeness, measureCompleteness } from './completeness.ts';
 import { fixedRate } from './load.ts';
 import { machine } from './machine.ts';
 import { measureProgram } from './program-cost.ts';
 import { type Measured, renderReport } from './report.ts';
-import { type Sink, startSink } from './sink.ts';
+import { startSink } from './sink.ts';
 import { createSwitch } from './switch.ts';
 import { startWindowLoad, type WindowLoad } from './window-load.ts';
 import { measureWindows } from './windows.ts';
@@ -27,8 +28,6 @@ const usage = `usage: node test/bench/bench.ts [--windows 160] [--window-seconds
 
 Needs root and two cores: nginx runs on core 0, everything else on core 1. Writes test/bench/results.md.
 `;
-const NGINX_CORE = 0;
-const OTHER_CORE = 1;
 const RESULTS = fileURLToPath(new URL('./results.md', import.meta.url));
 const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
 const INSPECTION = join(REPOSITORY, 'processor/inspect.bench.ts');
@@ -46,11 +45,8 @@ const { values } = parseArgs({
   },
 });
 
-interface Bench {
-  directory: string;
+interface Bench extends Surroundings {
   nginx: Nginx;
-  cgroup: Cgroup;
-  sink: Sink;
 }
 
 if (values.help) process.stdout.write(usage);
@@ -102,29 +98,22 @@ async function main(leave: Leave): Promise<number> {
 
 /** Ends the load. */
 async function measureLoad(
-  { cgroup, nginx, directory, sink }: Bench,
+  bench: Bench,
   name: string,
   load: WindowLoad,
   windows: { count: number; seconds: number },
 ): Promise<Measured> {
   process.stdout.write(`${name}\n`);
-  const toggle = createSwitch(cgroup);
+  const toggle = createSwitch(bench.cgroup);
   const burner = startBurner();
-  const agent = await startAgent({
-    directory,
-    cgroup: cgroup.path,
-    pid: toggle.pid,
-    name: 'bench',
-    processorPort: sink.port,
-    core: OTHER_CORE,
-  });
+  const agent = await startMeasuredAgent(bench, { pid: toggle.pid });
   try {
     const triples = await measureWindows({
       ...windows,
       load,
       subject: { pid: agent.pid, turn: (on) => toggle.turn(on, agent) },
       burner,
-      nginxPid: workerOf(nginx),
+      nginxPid: workerOf(bench.nginx),
       nginxCore: NGINX_CORE,
     });
     const { captured, delivered } = (await agent.settled()).exchanges;
@@ -150,17 +139,8 @@ async function measureAll(bench: Bench): Promise<Completeness> {
   );
 }
 
-async function withAgent<T>(
-  { directory, cgroup, sink }: Bench,
-  work: (agent: Agent) => Promise<T>,
-): Promise<T> {
-  const agent = await startAgent({
-    directory,
-    cgroup: cgroup.path,
-    name: 'bench',
-    processorPort: sink.port,
-    core: OTHER_CORE,
-  });
+async function withAgent<T>(bench: Bench, work: (agent: Agent) => Promise<T>): Promise<T> {
+  const agent = await startMeasuredAgent(bench);
   try {
     return await work(agent);
   } finally {

@@ -6,11 +6,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Ledger, TlsCoverage } from '../../bpf/index.d.ts';
-import { type Agent, startAgent } from '../harness/agent.ts';
+import type { Agent } from '../harness/agent.ts';
 import { createCgroup, whyNoCgroups } from '../harness/cgroup.ts';
 import { type Leave, leavingNothing } from '../harness/leave.ts';
 import { startNginx } from '../harness/nginx.ts';
 import { until } from '../harness/until.ts';
+import { NGINX_CORE, OTHER_CORE, startMeasuredAgent } from './agent.ts';
 import { startBurner } from './burner.ts';
 import { machine } from './machine.ts';
 import { startSink } from './sink.ts';
@@ -24,8 +25,6 @@ const usage = `usage: node test/bench/tls.ts [--windows 24] [--window-seconds 0.
 
 Needs root and two cores: nginx runs on core 0, everything else on core 1. Writes test/bench/tls-results.md.
 `;
-const NGINX_CORE = 0;
-const OTHER_CORE = 1;
 const RESULTS = fileURLToPath(new URL('./tls-results.md', import.meta.url));
 const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -91,15 +90,7 @@ async function main(leave: Leave): Promise<number> {
   };
   const byAgent = async (way: string, work: (subject: Subject) => Promise<Triple[]>) => {
     const toggle = createSwitch(cgroup);
-    const agent = await startAgent({
-      directory,
-      cgroup: cgroup.path,
-      pid: toggle.pid,
-      name: 'bench',
-      processorPort: sink.port,
-      tlsMode: way,
-      core: OTHER_CORE,
-    });
+    const agent = await startMeasuredAgent({ directory, cgroup, sink }, { pid: toggle.pid, tlsMode: way });
     const turn = async (on: boolean) => {
       await toggle.turn(on, agent);
       if (on) await inPlace(agent, way);

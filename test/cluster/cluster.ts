@@ -6,19 +6,17 @@ import type { AuditedRequest } from '../kube/audit.ts';
 import { type Kube, startKube } from '../kube/kube.ts';
 import { createKubectl, type Kubectl } from '../kube/kubectl.ts';
 import { helmProgram } from '../kube/programs.ts';
-import { addBridge } from './bridge.ts';
 import { applyCertManager, certManagerReady } from './cert-manager.ts';
 import { startContainerd } from './containerd.ts';
 import { applyCoredns } from './coredns.ts';
-import { createCgroups } from './hierarchies.ts';
 import { packImage } from './image.ts';
 import { certManager, client, coredns, nginx, pause } from './images.ts';
-import { claimInstance, type Instance } from './instance.ts';
+import type { Instance } from './instance.ts';
 import { startKubeProxy } from './kube-proxy.ts';
 import { startKubelet } from './kubelet.ts';
 import { startMachine } from './machine.ts';
-import { removeInstance, removeStale } from './removal.ts';
-import { startWarden } from './warden.ts';
+import { takePlace } from './place.ts';
+import { removeStale } from './removal.ts';
 
 export interface Cluster {
   instance: Instance;
@@ -77,14 +75,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   onProgress('images are packed');
 
   await using undo = new AsyncDisposableStack();
-  const instance = claimInstance();
-  const dismiss = startWarden(instance);
-  undo.defer(async () => {
-    await removeInstance(instance);
-    dismiss();
-  });
-  addBridge(instance);
-  const cgroup = createCgroups(instance.cgroup);
+  const { instance, cgroup } = takePlace(undo);
   const [kube, { machine, containerd }] = await both(
     startControlPlane(instance, cgroup),
     startRuntime({ instance, cgroup, archives, pauseImage: pause().name }),

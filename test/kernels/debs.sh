@@ -5,6 +5,7 @@
 # A kernel that the mirror does not have is said on stderr and in NAME.missing, and passed by.
 # The newest is the newest of the day it came: remove its folder to have it fetched again.
 set -euo pipefail
+source "$(dirname "$0")/../harness/debian.sh"
 
 names=${*:-5.10 6.1 6.12 newest}
 folder=${XDG_CACHE_HOME:-$HOME/.cache}/podmirror/kernels
@@ -33,23 +34,6 @@ if ! command -v qemu-system-x86_64 >/dev/null; then
 	qemu || { apt-get -q update >/dev/null 2>&1 || true; qemu; } || { tail -n 5 "$work/log" >&2; exit 1; }
 fi
 
-# The mirror is this machine's own: the first source whose Release file says it is Debian's main archive.
-mirror=
-find_mirror() {
-	mirror=$(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(SITE)' 'Created-By: Packages' | sed -n 's/^Debian|Debian|//p' | head -n 1)
-	[ -n "$mirror" ]
-}
-
-# A private list and state, so that the machine's own stay as they are.
-lists() { # SUITE
-	mkdir -p "$work/$1"/{lists/partial,cache/archives/partial,debs,parts}
-	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $1 main" >"$work/$1/sources.list"
-	options=(-q -o Dir::Etc::SourceList="$work/$1/sources.list" -o Dir::Etc::SourceParts="$work/$1/parts"
-		-o Dir::State::Lists="$work/$1/lists" -o Dir::Cache="$work/$1/cache" -o Dir::State::status=/dev/null
-		-o Acquire::Check-Valid-Until=false -o Acquire::Languages=none -o APT::Sandbox::User=root)
-	apt-get "${options[@]}" -o APT::Update::Error-Mode=any update
-}
-
 # The package with the kernel itself, behind the metapackages that follow it: linux-binary-… where linux-image-… is one of
 # them. The cloud flavour is the same kernel with fewer drivers: a quarter of the download, and we need no driver.
 image_of() { # METAPACKAGE
@@ -60,7 +44,7 @@ image_of() { # METAPACKAGE
 
 fetch() { # NAME SUITE
 	local suite=$2 package
-	lists "$suite" || return
+	read_suite "$work/$suite" "$suite" || return
 	package=$(image_of linux-image-cloud-amd64)
 	[ -n "$package" ] || { echo "E: $suite has no linux-image-cloud-amd64"; return 1; }
 	case $1:$package in newest:* | "$1:linux-"*"-$1."*) ;; *) echo "E: $suite has $package, not Linux $1"; return 1 ;; esac
@@ -78,10 +62,10 @@ for name in $names; do
 	from=$(suites "$name")
 	[ ! -e "$folder/$name" ] || [ "$name" = "$with_modules" -a ! -e "$folder/$name/lib" ] || continue
 	rm -f "$folder/$name.missing"
-	find_mirror || { apt-get -q update >/dev/null 2>&1 || true; find_mirror; } || {
-		echo "debs.sh: no Debian archive among this machine's apt sources" | tee "$folder/$name.missing" >&2
+	if ! find_mirror >"$work/log"; then
+		tee "$folder/$name.missing" <"$work/log" >&2
 		continue
-	}
+	fi
 	for suite in $from; do
 		# It gets its name when it is whole.
 		if fetch "$name" "$suite" >"$work/log" 2>&1; then
@@ -90,7 +74,7 @@ for name in $names; do
 			rm -f "$folder/$name.missing"
 			break
 		fi
-		echo "debs.sh: no Linux $name from $suite: $(grep -m 1 '^E:' "$work/log" || tail -n 1 "$work/log")" | tee -a "$folder/$name.missing" >&2
+		echo "debs.sh: no Linux $name from $suite: $(why_not "$work/log")" | tee -a "$folder/$name.missing" >&2
 	done
 done
 

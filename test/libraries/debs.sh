@@ -3,6 +3,7 @@
 # SUITE is a folder for chroot. Prints the folder of them. Nothing is installed; apt's own state is left alone.
 # A suite that the mirror does not have is said on stderr and passed by.
 set -euo pipefail
+source "$(dirname "$0")/../harness/debian.sh"
 
 suites=${*:-bullseye bookworm trixie sid}
 folder=${XDG_CACHE_HOME:-$HOME/.cache}/podmirror/libraries-2
@@ -18,22 +19,12 @@ mkdir -p "$folder"
 exec 9>"$folder/.lock"
 flock 9
 
-# The mirror is this machine's own: the first source whose Release file says it is Debian's main archive.
-mirror=$(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(SITE)' 'Created-By: Packages' | sed -n 's/^Debian|Debian|//p' | head -n 1)
-if [ -z "$mirror" ]; then # A fresh machine has no Release files yet.
-	apt-get -q update >/dev/null 2>&1 || true
-	mirror=$(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(SITE)' 'Created-By: Packages' | sed -n 's/^Debian|Debian|//p' | head -n 1)
-fi
-[ -n "$mirror" ] || { echo "debs.sh: no Debian archive among this machine's apt sources" >&2; exit 1; }
+find_mirror >&2 || exit
 
-fetch() { # SUITE: a private list and state, so that the machine's own stay as they are.
+fetch() { # FOLDER SUITE
 	local work=$1 suite=$2
-	mkdir -p "$work"/{lists/partial,cache/archives/partial,debs,folder,parts}
-	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" >"$work/sources.list"
-	local options=(-q -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts="$work/parts" -o Dir::State::Lists="$work/lists"
-		-o Dir::Cache="$work/cache" -o Dir::State::status=/dev/null -o Acquire::Check-Valid-Until=false -o Acquire::Languages=none
-		-o APT::Sandbox::User=root -o APT::Architecture=amd64 -o APT::Architectures=amd64)
-	apt-get "${options[@]}" -o APT::Update::Error-Mode=any update &&
+	mkdir "$work/folder"
+	read_suite "$work" "$suite" &&
 		(cd "$work/debs" && apt-get "${options[@]}" download $(packages "$suite")) || return
 	for deb in "$work"/debs/*.deb; do dpkg-deb -x "$deb" "$work/folder" || return; done
 	# Newer suites have the loader below /usr only, and the links to it in a package with much else.
@@ -47,7 +38,7 @@ for suite in $suites; do
 	if fetch "$work" "$suite" >"$work/log" 2>&1; then
 		mv "$work/folder" "$folder/$suite"
 	else
-		echo "debs.sh: no $suite: $(grep -m 1 '^E:' "$work/log" || tail -n 1 "$work/log")" >&2
+		echo "debs.sh: no $suite: $(why_not "$work/log")" >&2
 	fi
 	rm -rf "$work"
 done

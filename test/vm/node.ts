@@ -1,18 +1,16 @@
 /** A control plane on this machine, and its node as a virtual machine. No Services and no DNS, which cost an emulated processor dearly. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { addBridge } from '../cluster/bridge.ts';
 import { startContainerd } from '../cluster/containerd.ts';
 import { startCrio } from '../cluster/crio.ts';
-import { createCgroups } from '../cluster/hierarchies.ts';
 import { packImage } from '../cluster/image.ts';
 import { nginx, pause } from '../cluster/images.ts';
-import { claimInstance, type Instance } from '../cluster/instance.ts';
+import type { Instance } from '../cluster/instance.ts';
 import { startKubelet } from '../cluster/kubelet.ts';
 import type { Machine } from '../cluster/machine.ts';
-import { removeInstance, removeStale } from '../cluster/removal.ts';
+import { takePlace } from '../cluster/place.ts';
+import { removeStale } from '../cluster/removal.ts';
 import type { Runtime } from '../cluster/runtime.ts';
-import { startWarden } from '../cluster/warden.ts';
 import { runTool } from '../harness/run-tool.ts';
 import { type Kube, startKube } from '../kube/kube.ts';
 import { startVirtualMachine } from './machine.ts';
@@ -50,16 +48,9 @@ export async function startVirtualNode({
   await removeStale();
   const archives = [...[pause(), nginx()].map(packImage), ...images];
   await using undo = new AsyncDisposableStack();
-  const instance = claimInstance();
+  const { instance, cgroup } = takePlace(undo);
   const logs = () =>
     LOGS.map((name) => `${name}:\n${lastOf(join(instance.directory, `${name}.log`))}`).join('\n');
-  const dismiss = startWarden(instance);
-  undo.defer(async () => {
-    await removeInstance(instance);
-    dismiss();
-  });
-  addBridge(instance);
-  const cgroup = createCgroups(instance.cgroup);
   try {
     const kube = await startControlPlane(instance, cgroup);
     onProgress('the API server is ready');
