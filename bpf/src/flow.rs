@@ -423,7 +423,11 @@ impl Flow {
             request_duration_ns: pending.complete.then(|| pending.end_ns.saturating_sub(pending.start_ns)),
             response_delay_ns: pending.answer.as_ref().map(|a| a.ktime_ns.saturating_sub(pending.start_ns)),
         };
-        let pairing = if pending.proven { wire::Pairing::Order } else { wire::Pairing::Acknowledgement };
+        let pairing = match (&self.called, pending.proven) {
+            (Some(_), _) => wire::Pairing::Call,
+            (None, true) => wire::Pairing::Order,
+            (None, false) => wire::Pairing::Acknowledgement,
+        };
         wire::Exchange {
             target: 0,
             connection: Some(wire::Connection {

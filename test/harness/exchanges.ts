@@ -42,7 +42,7 @@ export interface CapturedExchange {
     headLength: number;
   };
   response: { status: number; version: string; contentType?: string; contentLength?: number } | null;
-  pairing: 'PAIRING_UNSPECIFIED' | 'ORDER' | 'ACKNOWLEDGEMENT';
+  pairing: 'PAIRING_UNSPECIFIED' | 'ORDER' | 'ACKNOWLEDGEMENT' | 'CALL';
   gap: boolean;
   joinedLate: boolean;
   sequence: number;

@@ -321,6 +321,7 @@ impl Watch {
             let bound_by = &connection.tls.as_ref().unwrap().bound_by;
             let older = id.starts_with("old");
             assert_eq!((bound_by.as_str(), exchange.joined_late), if older { ("call", true) } else { ("aead", false) });
+            assert_eq!(exchange.pairing() == wire::Pairing::Call, older, "{id}");
             assert!(!exchange.gap && !exchange.conflicting, "{id}");
         }
     }
