@@ -77,6 +77,7 @@ pub struct Calls {
     /// Of programs that are gone.
     counted: [u64; CALL_COUNTS],
     refused: Option<String>,
+    stopped: bool,
 }
 
 struct Loaded {
@@ -131,6 +132,7 @@ impl Calls {
             loaded: None,
             counted: [0; CALL_COUNTS],
             refused: None,
+            stopped: false,
         })
     }
 
@@ -161,6 +163,7 @@ impl Calls {
         is_of_use: impl Fn(u64) -> bool,
     ) -> bool {
         let wanted = match self.scope {
+            _ if self.stopped => BTreeSet::new(),
             Scope::Undecrypted => {
                 let now = Instant::now();
                 self.sealed.look(now, sealed);
@@ -246,8 +249,12 @@ impl Calls {
         self.of(id, |stands| stands.as_ref().ok().cloned())
     }
 
-    /// What a person should know about connections of this target.
+    /// What a person should know about connections of this target: how they are read now. Of a capture that was stopped nothing
+    /// is to be said; what became of them is counted.
     pub fn notes(&self, id: u64) -> Vec<String> {
+        if self.stopped {
+            return Vec::new();
+        }
         let older = self.older.count(id);
         let standing = self.standing(id);
         let mut notes = Vec::new();
@@ -292,6 +299,7 @@ impl Calls {
             // Late or gone is all the same to us: links go with the thread.
             let _ = done.recv_timeout(STOP_WITHIN);
         }
+        self.stopped = true;
         self.asked.clear();
         if let Some(loaded) = &mut self.loaded {
             while loaded.collect() {}

@@ -536,3 +536,27 @@ fn the_programs_load_and_stand_in_a_library() {
     let sites = examine(&bytes).unwrap().unwrap();
     drop(programs.attach(&sites, &file).unwrap());
 }
+
+#[test]
+fn a_capture_that_was_stopped_does_not_say_that_what_it_read_is_not_read() {
+    let Some(mut bench) = Bench::new() else { return };
+    let port = bench.serve();
+    let mut old = Client::connect(port, "old");
+    old.ask("GET", "/before", b"");
+    let mut watch = Watch::start(tls::Mode::Auto);
+    watch.select(&bench);
+    watch.until_read(&mut old);
+    let notes = watch.coverage().notes;
+    assert!(
+        notes.iter().any(|note| note.starts_with("1 TLS connections are older than the agent: probes")),
+        "{notes:?}"
+    );
+    watch.ask(Ask::Stop);
+    // Some rounds of the owner thread's.
+    for _ in 0..20 {
+        watch.turn();
+    }
+    let TargetCoverage { notes, calls, exchanges, .. } = watch.coverage();
+    assert!(calls.is_empty() && exchanges > 0, "{calls:?}");
+    assert_eq!(notes, [] as [&str; 0]);
+}

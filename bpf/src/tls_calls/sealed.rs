@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 /// one: it takes some 100 ms to put them there. So they outlast the pauses of who comes regularly, of which the most frequent
 /// are probes of kubelets, every 10 s by default, and no more than that: other connections of the target pay for them.
 const LINGER: Duration = Duration::from_secs(15);
-/// Where no call was read for so long, none is to be had (Node reads sockets on OpenSSL's behalf), and the probes cost for
-/// nothing: they rest before they are tried again.
+/// Where so long after the first such connection not one call was read, none is to be had (Node reads sockets on OpenSSL's
+/// behalf), and the probes cost for nothing: they rest before they are tried again. One that was read is enough for them to
+/// stay as long as there are such connections.
 const TRY_FOR: Duration = Duration::from_mins(5);
 const REST: Duration = Duration::from_mins(30);
 /// While there are any, all connections are looked at this often.
@@ -21,9 +22,11 @@ pub struct Sealed {
 
 /// Of the probes for one target.
 struct Stand {
+    /// The first of these connections was told of.
     since: Instant,
+    /// So long they stand without a further one.
     until: Instant,
-    /// Some connection's calls came.
+    /// Some connection's calls came, at any time since.
     is_read: bool,
     /// Nothing came of them: not before then.
     rests_until: Option<Instant>,
