@@ -9,6 +9,7 @@ const ledger: Ledger = {
   exchanges: { captured: 12, delivered: 9, dropped: { queue_full: 2 }, inFlight: 1, bodiesStripped: 3 },
   bytes: { seen: 9, copied: 8, elided: {}, lost: { ring_full: 1 }, parsed: 8, discarded: {}, held: 0 },
   closes: true,
+  incidents: {},
 };
 const about = { node: 'node-1', agentVersion: '0.1.0', atMs: 5 };
 const report = (coverage: AgentCoverage) => reportOf(coverage, ledger, about);

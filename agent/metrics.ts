@@ -103,6 +103,9 @@ export function createMetrics({
   gauge('ledger_closes', '1 when every captured byte and exchange is accounted for', [], ({ ledger }) => [
     [{}, ledger.closes ? 1 : 0],
   ]);
+  counter('incidents', 'What may have lost something and is no number of bytes', ['kind'], ({ ledger }) =>
+    Object.entries(ledger.incidents).map(([kind, n]) => [{ kind }, n]),
+  );
 
   const target = ['cgroup', 'name'];
   gauge('targets', 'Cgroups that are mirrored now', [], ({ coverage }) => [[{}, coverage.targets.length]]);

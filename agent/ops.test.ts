@@ -22,6 +22,7 @@ const ledger: Ledger = {
     held: 0,
   },
   closes: true,
+  incidents: { lost_calls: 6 },
 };
 const facts: Facts = {
   ledger,
@@ -71,6 +72,7 @@ test('the metrics show the ledger by reason and coverage by target', async (t) =
     'podmirror_bytes_discarded_total{reason="retransmission"} 10',
     'podmirror_bytes_held 0',
     'podmirror_ledger_closes 1',
+    'podmirror_incidents_total{kind="lost_calls"} 6',
     'podmirror_targets 1',
     'podmirror_targets_open 1',
     `podmirror_target_exchanges${name}} 9`,
@@ -106,7 +108,7 @@ test('a scrape is one look at the account, and a second one does not count twice
 test('the account fits into one line', (t) => {
   t.is(
     ledgerLine(ledger),
-    'ledger: captured 12 = delivered 9 + dropped 2 (queue_full 2) + in flight 1; 100 (ring_full 100) bytes lost',
+    'ledger: captured 12 = delivered 9 + dropped 2 (queue_full 2) + in flight 1; 100 (ring_full 100) bytes lost; besides 6 (lost_calls 6)',
   );
   t.regex(ledgerLine({ ...ledger, closes: false }), /IT DOES NOT CLOSE/);
 });

@@ -90,6 +90,14 @@ export interface Ledger {
   };
   /** All three sums hold. */
   closes: boolean;
+  /**
+   * What may have lost something and is no number of bytes or exchanges, counted; empty when nothing of it happened.
+   * `lost_calls`: of TLS libraries, of which nothing is known; answers behind one are not paired.
+   * `lost_ends`: of connections, whose packet found the ring full; `unreadable_packets`: without a readable IP or TCP header.
+   * `unfinished_copies`: of packets, which took longer than 50 ms since their thread was held up, while all that came behind waited.
+   * `displaced_wishes`: that one connection forgot what another had asked of the kernel, which costs copies until it asks again.
+   */
+  incidents: Record<string, number>;
 }
 
 export interface TargetCoverage {

@@ -77,6 +77,7 @@ export function fakeCapture({
       exchanges: structuredClone(exchanges),
       bytes: { seen: 0, copied: 0, elided: {}, lost: {}, parsed: 0, discarded: {}, held: 0 },
       closes: true,
+      incidents: {},
     }),
     coverage: (): Coverage => ({
       targets: [...selected].map(([cgroup, identity]) => ({

@@ -13,10 +13,11 @@ use crate::error::{CaptureError, Code};
 use crate::flow::{Limits, Wish};
 use crate::flows::{Flows, discard_released};
 use crate::hold::Hold;
-use crate::kernel::{Drained, Kernel, Kind, Rings, Storage};
+use crate::kernel::{Drained, Kernel, Kind, Mark, Rings, Storage};
 use crate::ledger::{Discard, Drop, Ledger};
 use crate::queue::{Encoded, Queue};
 use crate::record::Record;
+use crate::rounds::{Collected, Rounds};
 use crate::tls::{self, Change, Tally};
 use crate::tls_calls::{Call, CallKind, Calls, Scope};
 use crate::tls_probes::{LoggedSecret, Probes, ProcessCoverage};
@@ -79,6 +80,8 @@ pub struct Account {
     /// In reassembly, or between the kernel and the agent.
     pub held: u64,
     pub closes: bool,
+    /// What is no number of bytes or exchanges.
+    pub incidents: BTreeMap<String, u64>,
 }
 
 impl Account {
@@ -88,7 +91,8 @@ impl Account {
         let slack = counters.seen().abs_diff(counters.accounted()) <= READ_SLACK_BYTES;
         let drained = ledger.drained == ledger.parsed + ledger.discarded_total() + held_in_flows;
         let held = counters.copied().saturating_sub(ledger.drained) + held_in_flows;
-        Self { closes: exchanges && slack && drained, ledger, counters, in_flight, held }
+        let incidents = counters.incidents();
+        Self { closes: exchanges && slack && drained, ledger, counters, in_flight, held, incidents }
     }
 }
 
@@ -143,9 +147,27 @@ struct State {
     drained_records: u64,
     /// Secrets that came without a client random.
     secrets_unbound: u64,
+    /// Wishes of connections whose slot another one took, see control.rs.
+    wishes_displaced: u64,
 }
 
 impl State {
+    fn new(options: &Options, with_calls: bool) -> Self {
+        Self {
+            flows: Flows::new(options.max_flows, options.limits.clone()).with_calls(with_calls),
+            queue: Queue::new(options.max_queue_bytes, options.node.clone(), options.agent_version.clone()),
+            hold: Hold::default(),
+            ledger: Ledger::default(),
+            targets: HashMap::new(),
+            nameless: HashMap::new(),
+            wall_offset_ns: wall_offset_ns(),
+            queued_since: None,
+            drained_records: 0,
+            secrets_unbound: 0,
+            wishes_displaced: 0,
+        }
+    }
+
     fn take(&mut self, bytes: &[u8], kernel: &Kernel) {
         let Some(record) = Record::parse(bytes) else {
             self.ledger.discard(Discard::BadRecord, 0);
@@ -159,7 +181,13 @@ impl State {
         }
         let mut wish = Wish::default();
         self.with_flows(|flows, ledger, mut done| wish = flows.push(&record, ledger, &mut done));
-        kernel.controls.write(record.flow_id, &wish);
+        self.ask(record.flow_id, &wish, kernel);
+    }
+
+    /// Asks the kernel; sees whether that takes another connection's word away.
+    fn ask(&mut self, flow_id: u64, wish: &Wish, kernel: &Kernel) {
+        let displaced = kernel.controls.write(flow_id, wish);
+        self.wishes_displaced += u64::from(displaced.is_some_and(|id| self.flows.knows(id)));
     }
 
     /// Gives the connection whose calls are of no use. `stood_ns`: as in `Flow::call`.
@@ -176,7 +204,7 @@ impl State {
         }
         let mut wish = Wish::default();
         self.with_flows(|flows, ledger, mut done| wish = flows.call(&call, stood_ns, ledger, &mut done));
-        kernel.controls.write(call.flow_id, &wish);
+        self.ask(call.flow_id, &wish, kernel);
         wish.ignore.then_some(call.flow_id)
     }
 
@@ -206,6 +234,7 @@ impl State {
                 Change::State(tls::State::Dark(tls::Why::SecretMissing)) => news.unkeyed.insert(id),
                 Change::State(tls::State::Dark(why)) if why.is_of_kind() => news.sealed.insert(id),
                 Change::Waits => news.waiting.insert(id),
+                Change::Speaks => news.sealed.insert(id),
                 Change::Called { .. } => news.called.insert(id),
                 Change::State(_) => false,
             };
@@ -280,7 +309,7 @@ impl State {
 /// Targets with connections of a kind.
 #[derive(Default)]
 struct TlsNews {
-    /// That nobody can decrypt, whatever is logged.
+    /// That nobody can decrypt, whatever is logged, or that speak again after their calls were read.
     sealed: BTreeSet<u64>,
     /// Whose secrets have not come (yet).
     waiting: BTreeSet<u64>,
@@ -342,6 +371,9 @@ struct Owner<'k, 'r> {
     kernel: &'r RefCell<Kernel<'k>>,
     state: &'r RefCell<State>,
     rings: RefCell<Rings>,
+    rounds: RefCell<Rounds>,
+    /// Ended connections whose records were lost, and what stands in the rings about them before.
+    lost_ends: RefCell<Option<(Vec<u64>, Mark)>>,
     /// Or why there are none.
     probes: RefCell<Result<Probes, String>>,
     /// Where secrets are not to be had, or not wanted.
@@ -372,18 +404,7 @@ pub fn run(options: &Options, commands: &Receiver<Command>, ready: &Reply<()>) -
         tls::Mode::Calls => Some(Scope::All),
         tls::Mode::Secrets | tls::Mode::Off => None,
     };
-    let state = RefCell::new(State {
-        flows: Flows::new(options.max_flows, options.limits.clone()).with_calls(scope.is_some()),
-        queue: Queue::new(options.max_queue_bytes, options.node.clone(), options.agent_version.clone()),
-        hold: Hold::default(),
-        ledger: Ledger::default(),
-        targets: HashMap::new(),
-        nameless: HashMap::new(),
-        wall_offset_ns: wall_offset_ns(),
-        queued_since: None,
-        drained_records: 0,
-        secrets_unbound: 0,
-    });
+    let state = RefCell::new(State::new(options, scope.is_some()));
     let rings = match kernel.borrow().rings() {
         Ok(rings) => RefCell::new(rings),
         Err(error) => {
@@ -410,6 +431,8 @@ pub fn run(options: &Options, commands: &Receiver<Command>, ready: &Reply<()>) -
         kernel: &kernel,
         state: &state,
         rings,
+        rounds: RefCell::default(),
+        lost_ends: RefCell::default(),
         probes: RefCell::new(probes),
         calls,
         sought: RefCell::default(),
@@ -480,24 +503,19 @@ impl Owner<'_, '_> {
 
     /// One round: packets, and then the calls that went before them. True: there may be more.
     fn take(&self) -> bool {
-        let all_calls = self.collect_calls();
-        // What is read of a connection is known from its packets, and its secrets: calls wait for these.
-        if self.drain() {
-            return true;
-        }
-        self.take_calls();
-        if all_calls {
-            self.state.borrow_mut().with_flows(|flows, ledger, mut done| flows.end_round(ledger, &mut done));
-        }
-        !all_calls
+        let mut rounds = self.rounds.borrow_mut();
+        rounds.take(&self.rings, || self.collect_calls(), || self.drain(), |is_over| self.take_calls(is_over))
     }
 
     /// True: there may be more.
     fn drain(&self) -> bool {
-        // Before the ring: what stands in it about these flows is then drained first.
-        let ended = self.kernel.borrow_mut().take_lost_ends();
+        let mut lost_ends = self.lost_ends.borrow_mut();
+        if lost_ends.is_none() {
+            let ended = self.kernel.borrow_mut().take_lost_ends();
+            *lost_ends = (!ended.is_empty()).then(|| (ended, self.rings.borrow().mark()));
+        }
         // Bounded: under a flood there is always one more, and batches and commands wait meanwhile.
-        let full = || {
+        let more = {
             let (kernel, mut state) = (self.kernel.borrow(), self.state.borrow_mut());
             self.rings.borrow_mut().drain(DRAIN_RECORDS, |drained| match drained {
                 // What was logged before these packets is known before they are read: a short connection ends among them.
@@ -509,14 +527,7 @@ impl Owner<'_, '_> {
                 Drained::Record(bytes) => state.take(bytes, &kernel),
             })
         };
-        let mut more = full();
-        for _ in 0..8 {
-            if !more || ended.is_empty() {
-                break;
-            }
-            more = full();
-        }
-        if !ended.is_empty() {
+        if let Some((ended, _)) = lost_ends.take_if(|(_, before)| self.rings.borrow().has_passed(*before)) {
             self.state.borrow_mut().with_flows(|flows, ledger, mut done| flows.end(&ended, ledger, &mut done));
         }
         more
@@ -526,11 +537,11 @@ impl Owner<'_, '_> {
         let mut news = self.state.borrow_mut().take_tls_changes();
         if let Ok(probes) = &mut *self.probes.borrow_mut() {
             probes.tick();
-            for id in news.unkeyed {
+            for id in std::mem::take(&mut news.unkeyed) {
                 probes.look_again(id);
             }
             let mut sought = self.sought.borrow_mut();
-            sought.extend(news.waiting.into_iter().map(|id| (id, Instant::now())));
+            sought.extend(std::mem::take(&mut news.waiting).into_iter().map(|id| (id, Instant::now())));
             sought.retain(|id, since| {
                 let keyless = probes.is_keyless(*id);
                 if keyless {
@@ -540,33 +551,30 @@ impl Owner<'_, '_> {
             });
         }
         if let Some(calls) = &self.calls {
-            let mut calls = calls.borrow_mut();
-            news.sealed.into_iter().for_each(|id| calls.note(id));
-            for id in news.called {
-                // It needs the probes for as long as it lives, whatever they were put for.
-                calls.note(id);
-                calls.note_read(id);
-            }
+            note_calls(&mut calls.borrow_mut(), &news);
         }
     }
 
-    /// Makes ready what TLS libraries read and wrote. False: something is left.
-    fn collect_calls(&self) -> bool {
+    /// Makes ready what TLS libraries read and wrote.
+    fn collect_calls(&self) -> Collected {
         let Some(calls) = &self.calls else {
-            return true;
+            return Collected::new(false, true);
         };
         let mut calls = calls.borrow_mut();
         let (kernel, mut state, probes) = (self.kernel.borrow(), self.state.borrow_mut(), self.probes.borrow());
         let now_ns = monotonic_ns();
         let is_keyless = |id| probes.as_ref().is_ok_and(|probes| probes.is_keyless(id));
         let sealed = || state.flows.wanting_calls(now_ns, is_keyless);
+        let before = calls.ready();
         if calls.tick(&kernel, now_ns, sealed, |id| state.flows.has_use_for_calls(id, is_keyless)) {
             state.with_flows(|flows, ledger, mut done| flows.end_calls(ledger, &mut done));
         }
-        calls.collect()
+        let all = calls.collect();
+        Collected::new(calls.ready() > before, all)
     }
 
-    fn take_calls(&self) {
+    /// `is_over`: all are taken that had been made when the round of calls began.
+    fn take_calls(&self, is_over: bool) {
         let Some(calls) = &self.calls else {
             return;
         };
@@ -577,6 +585,9 @@ impl Owner<'_, '_> {
         calls.take(|bytes| useless.extend(state.take_call(bytes, stood_ns, &kernel)));
         for flow in useless {
             calls.forget(flow);
+        }
+        if is_over {
+            state.with_flows(|flows, ledger, mut done| flows.end_round(ledger, &mut done));
         }
     }
 
@@ -756,7 +767,10 @@ impl Owner<'_, '_> {
         let unsettled: u64 = self.unsettled.values().sum();
         let waiting = state.queue.len() as u64 + state.hold.len() as u64;
         let in_flight = state.flows.in_flight() + waiting + unsettled;
-        Ok(Account::new(&state.ledger, counters, in_flight, state.flows.held_bytes()))
+        let mut account = Account::new(&state.ledger, counters, in_flight, state.flows.held_bytes());
+        let own = [("unfinished_copies", self.rings.borrow().stalls()), ("displaced_wishes", state.wishes_displaced)];
+        account.incidents.extend(own.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| (name.to_owned(), n)));
+        Ok(account)
     }
 
     fn counters(&self) -> Result<Counters, CaptureError> {
@@ -844,6 +858,7 @@ impl Owner<'_, '_> {
             calls.borrow_mut().stop();
         }
         self.kernel.borrow_mut().detach_all();
+        self.rounds.borrow_mut().restart();
         while self.take() {}
         let mut state = self.state.borrow_mut();
         state.with_flows(|flows, ledger, mut done| flows.close(ledger, &mut done));
@@ -865,6 +880,18 @@ impl Owner<'_, '_> {
             deliver(None);
         }
         self.account().unwrap_or_default()
+    }
+}
+
+/// Whom the probes on calls are to stand for.
+fn note_calls(calls: &mut Calls, news: &TlsNews) {
+    for id in &news.sealed {
+        calls.note(*id);
+    }
+    for id in &news.called {
+        // It needs the probes for as long as it lives, whatever they were put for.
+        calls.note(*id);
+        calls.note_read(*id);
     }
 }
 
@@ -917,4 +944,21 @@ pub fn check(options: &Options) -> Result<(), CaptureError> {
         return bad("maxFlows, maxBatchBytes and maxQueueBytes: must be at least 1. Leave them out for the defaults");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::machine::with_machine;
+
+    #[test]
+    fn probes_stay_for_a_connection_that_is_read_by_calls_though_they_were_put_for_another() {
+        with_machine(|machine| {
+            let mut calls = Calls::new(&machine.kernel, Scope::Undecrypted).unwrap();
+            // One that is neither older than the capture nor of a kind that is not covered.
+            note_calls(&mut calls, &TlsNews { called: BTreeSet::from([7]), ..TlsNews::default() });
+            calls.tick(&machine.kernel, monotonic_ns(), || BTreeSet::from([7]), |_| true);
+            assert!(calls.wants(7) && !calls.wants(8));
+        });
+    }
 }

@@ -55,13 +55,15 @@ impl Controls {
         Ok(Self { base })
     }
 
-    /// Asks the kernel; a slot that two connections share belongs to the last one, which only costs copies.
-    pub fn write(&self, flow_id: u64, wish: &Wish) {
+    /// Asks the kernel. A slot that two connections share belongs to the last one: the other's wishes are forgotten, which costs
+    /// copies until it asks again. Gives that other one, if there was one; it may have ended long ago.
+    pub fn write(&self, flow_id: u64, wish: &Wish) -> Option<u64> {
         if *wish == Wish::default() {
-            return;
+            return None;
         }
         let slot = self.slot(flow_id);
-        let own = slot.flow_id.load(Ordering::Relaxed) == flow_id;
+        let before = slot.flow_id.load(Ordering::Relaxed);
+        let own = before == flow_id;
         let mut flags = if own { slot.flags.load(Ordering::Relaxed) } else { 0 };
         slot.flow_id.store(0, Ordering::Release);
         if wish.ignore {
@@ -98,6 +100,7 @@ impl Controls {
         }
         slot.flags.store(flags, Ordering::Release);
         slot.flow_id.store(flow_id, Ordering::Release);
+        (!own && before != 0).then_some(before)
     }
 
     fn slot(&self, flow_id: u64) -> &Control {
@@ -111,5 +114,22 @@ impl Drop for Controls {
     fn drop(&mut self) {
         // SAFETY: exactly the mapping made in `map`; no reference outlives self.
         unsafe { libc::munmap(self.base.as_ptr().cast(), SLOTS * size_of::<Control>()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::machine::with_machine;
+
+    #[test]
+    fn a_connection_whose_slot_another_one_takes_is_named() {
+        with_machine(|machine| {
+            let (wish, none) = (Wish { ignore: true, ..Wish::default() }, Wish::default());
+            let write = |id, wish| machine.kernel.controls.write(id, wish);
+            let (one, other) = (5, 0x10004);
+            assert_eq!([write(one, &wish), write(one, &wish), write(other, &none)], [None; 3]);
+            assert_eq!([write(other, &wish), write(one, &wish)], [Some(one), Some(other)]);
+        });
     }
 }

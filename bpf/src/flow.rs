@@ -72,10 +72,14 @@ struct Told {
     state: Option<tls::State>,
     waits: bool,
     called: bool,
+    /// It speaks again, and that is not told yet.
+    speaks: bool,
 }
 
 /// A client that said nothing for so long is not waited for, as in tls_calls/older.rs.
 const SILENT_NS: u64 = 120_000_000_000;
+/// Who looks after it may have given it up by then; as OLDER_SILENT_NS of the kernel side.
+const LONG_SILENT_NS: u64 = SILENT_NS / 2;
 
 impl Flow {
     pub fn new(record: &Record, limits: &Limits) -> Self {
@@ -245,8 +249,15 @@ impl Flow {
     /// Tells how its TLS stands, as far as that has changed since the last call.
     pub fn take_tls_changes(&mut self, tell: &mut impl FnMut(tls::Change)) {
         let Some(tls) = &self.tls else { return };
+        if std::mem::take(&mut self.told.speaks) {
+            tell(tls::Change::Speaks);
+        }
         let state = tls.state();
         let before = self.told.state.replace(state);
+        if before.is_none() && state != tls::State::Opening {
+            // All in one step; a handshake it was.
+            tell(tls::Change::State(tls::State::Opening));
+        }
         // HTTP/2 by calls is not read either.
         let is_called = || self.called.as_ref().is_some_and(|stream| stream.has_begun() && !stream.is_silent());
         if let tls::State::Dark(why) = state
@@ -275,6 +286,11 @@ impl Flow {
         done: &mut impl FnMut(wire::Exchange),
     ) -> Wish {
         if let Some(stream) = &self.called {
+            let is_client = !record.has(record::OUT) && !record.payload.is_empty();
+            // The kernel says so of those of which it knows that they are called. Of this one it does not (any more): it was handed
+            // over in silence, or another one took its slot of `Controls`.
+            self.told.speaks |=
+                is_client && !stream.is_silent() && record.ktime_ns.saturating_sub(self.last_ns) > LONG_SILENT_NS;
             self.last_ns = record.ktime_ns;
             ledger.discard(Discard::Undecrypted, record.payload.len());
             self.closed |= record.has(record::OUT) && record.has(record::FIN | record::RST);
@@ -288,6 +304,13 @@ impl Flow {
         let (mut client, inbound) = self.client(store);
         if record.has(record::OUT) {
             inbound.acknowledged(record.ack, &mut client, ledger);
+            if client.tls.is_none() && record.has(record::TLS) {
+                // The kernel saw it begin with a handshake, and all that the server has answered to should have come.
+                inbound.finish(Discard::Undecrypted, ledger);
+                let mut tls = Connection::new(client.id, record.ack, record.seq, 0, record.ktime_ns);
+                tls.go_dark(tls::Why::BeginningLost, ledger);
+                *client.tls = Some(Box::new(tls));
+            }
             if let Some(tls) = client.tls {
                 tls.acknowledged(record.ack, &mut client.world, ledger);
             }

@@ -22,7 +22,8 @@ pub struct Flows {
     tls_changes: Vec<(u64, tls::Change)>,
     /// Calls are read where packets are of no use.
     with_calls: bool,
-    /// Connections that ended by their packets, and of which calls from before may still come: in this round and before.
+    /// Connections that ended by their packets, and of which calls from before may still come: in this round and before. At
+    /// most twice `max`.
     ending: [Vec<u64>; 2],
 }
 
@@ -43,6 +44,10 @@ impl Flows {
     pub fn with_calls(mut self, with_calls: bool) -> Self {
         self.with_calls = with_calls;
         self
+    }
+
+    pub fn knows(&self, id: u64) -> bool {
+        self.flows.contains_key(&id)
     }
 
     pub fn in_flight(&self) -> u64 {
@@ -77,7 +82,7 @@ impl Flows {
         if ends {
             self.flows.remove(&record.flow_id);
         } else if flow.closed && !was_closed {
-            self.ending[0].push(record.flow_id);
+            self.wait_for_calls(record.flow_id, ledger, done);
         }
         wish
     }
@@ -123,13 +128,27 @@ impl Flows {
         self.drop_where(Drop::Gap, ledger, done, Flow::has_calls);
     }
 
-    /// All calls have been taken that went before the packets of the round before this one. What ended with these packets is
-    /// over.
+    /// All calls have been taken that had been made when the round began, so those from before the packets that were taken up to
+    /// then. What ended with these packets is over.
     pub fn end_round(&mut self, ledger: &mut Ledger, done: &mut impl FnMut(u64, wire::Exchange)) {
+        let over = self.next_ending();
+        self.finish_all(&over, Drop::NoResponse, ledger, done);
+    }
+
+    /// This connection ended by its packets. Where calls come faster than they can be taken, no round ends: then those that have
+    /// waited longest are given up.
+    fn wait_for_calls(&mut self, id: u64, ledger: &mut Ledger, done: &mut impl FnMut(u64, wire::Exchange)) {
+        if self.ending[0].len() >= self.max {
+            let given_up = self.next_ending();
+            self.finish_all(&given_up, Drop::FlowEvicted, ledger, done);
+        }
+        self.ending[0].push(id);
+    }
+
+    fn next_ending(&mut self) -> Vec<u64> {
         let [now, before] = &mut self.ending;
         std::mem::swap(now, before);
-        let over = std::mem::take(now);
-        self.finish_all(&over, ledger, done);
+        std::mem::take(now)
     }
 
     /// Whether probes are of use to this connection, which the kernel says speaks again. One that is not known any more was read
@@ -177,18 +196,18 @@ impl Flows {
             match self.flows.get_mut(id) {
                 Some(flow) if flow.is_or_may_be_called(&self.store) => {
                     flow.closed = true;
-                    self.ending[0].push(*id);
+                    self.wait_for_calls(*id, ledger, done);
                 }
-                _ => self.finish_all(&[*id], ledger, done),
+                _ => self.finish_all(&[*id], Drop::NoResponse, ledger, done),
             }
         }
     }
 
-    fn finish_all(&mut self, ids: &[u64], ledger: &mut Ledger, done: &mut impl FnMut(u64, wire::Exchange)) {
+    fn finish_all(&mut self, ids: &[u64], why: Drop, ledger: &mut Ledger, done: &mut impl FnMut(u64, wire::Exchange)) {
         for id in ids {
             if let Some(mut flow) = self.flows.remove(id) {
                 let target = flow.target;
-                flow.finish(Drop::NoResponse, &mut self.store, ledger, &mut |exchange| done(target, exchange));
+                flow.finish(why, &mut self.store, ledger, &mut |exchange| done(target, exchange));
                 flow.take_tls_changes(&mut |change| self.tls_changes.push((target, change)));
             }
         }
@@ -240,4 +259,63 @@ impl Flows {
 /// Books a record that belongs to no target any more.
 pub fn discard_released(record: &Record, ledger: &mut Ledger) {
     ledger.discard(Discard::Released, record.payload.len());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::default_response_headers;
+    use crate::record::{self, Tuple};
+
+    const TUPLE: Tuple = Tuple { remote: [1; 16], local: [2; 16], remote_port: 40000, local_port: 443, family: 6 };
+    const MAX: usize = 8;
+
+    /// Its library reads a request, and it ends by its packets; no round ends.
+    fn open_and_end(flows: &mut Flows, id: u64, ledger: &mut Ledger) {
+        let payload = b"GET / HTTP/1.1\r\n\r\n";
+        let call = Call {
+            flow_id: id,
+            target: 3,
+            ktime_ns: id,
+            binding: 1,
+            tuple: TUPLE,
+            kind: CallKind::Read,
+            of_packets: false,
+            sequence: 0,
+            length: payload.len() as u64,
+            payload,
+        };
+        let end = Record {
+            flow_id: id,
+            ktime_ns: id,
+            target: 3,
+            tuple: TUPLE,
+            flags: record::OUT | record::FIN,
+            seq: 1,
+            ack: 1,
+            base: 1,
+            in_isn: 0,
+            out_isn: 0,
+            payload: b"",
+        };
+        flows.call(&call, 0, ledger, &mut |_, _| {});
+        flows.push(&end, ledger, &mut |_, _| {});
+    }
+
+    #[test]
+    fn connections_that_wait_for_calls_are_bounded_and_those_given_up_are_counted() {
+        let limits =
+            Limits { max_flow_bytes: 1 << 16, max_body_bytes: 1 << 16, response_headers: default_response_headers() };
+        let (mut flows, mut ledger) = (Flows::new(MAX, limits).with_calls(true), Ledger::default());
+        for id in 0..1000 {
+            open_and_end(&mut flows, id, &mut ledger);
+        }
+        assert!(flows.ending.iter().all(|ids| ids.len() <= MAX));
+        let given_up = ledger.dropped_for(Drop::FlowEvicted);
+        assert_eq!((ledger.captured, given_up + flows.in_flight()), (1000, 1000));
+        for _ in 0..2 {
+            flows.end_round(&mut ledger, &mut |_, _| {});
+        }
+        assert_eq!((flows.in_flight(), ledger.dropped_total()), (0, 1000));
+    }
 }

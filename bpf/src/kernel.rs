@@ -15,7 +15,7 @@ use crate::counters::Counters;
 use crate::error::{CaptureError, Code};
 
 #[cfg(test)]
-mod machine;
+pub(crate) mod machine;
 mod older;
 #[cfg(test)]
 mod packet_tests;
@@ -23,7 +23,9 @@ mod rings;
 #[cfg(test)]
 mod tls_packet_tests;
 pub use older::OlderFlow;
-pub use rings::{Drained, Rings};
+pub use rings::{Drained, Mark, Rings};
+#[cfg(test)]
+pub use rings::{Writer, tag_of};
 
 #[allow(
     clippy::all,

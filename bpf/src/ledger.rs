@@ -24,7 +24,7 @@ pub enum Drop {
     HeadTooLarge,
     /// More than 1024 requests outstanding on one connection.
     TooManyPending,
-    /// The connection table was full and this one idle longest.
+    /// The connection table was full and this one idle longest, or it ended and waited longest for its library's calls.
     FlowEvicted,
     /// No packet for an hour.
     IdleTimeout,

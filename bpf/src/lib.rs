@@ -28,6 +28,7 @@ mod ledger;
 pub mod library;
 mod queue;
 mod record;
+mod rounds;
 mod seq;
 mod tls;
 mod tls_calls;
@@ -120,6 +121,7 @@ pub struct LedgerView {
     pub exchanges: ExchangeLedger,
     pub bytes: ByteLedger,
     pub closes: bool,
+    pub incidents: BTreeMap<String, f64>,
 }
 
 #[napi(object)]
@@ -426,5 +428,6 @@ fn to_view(account: &Account) -> LedgerView {
             held: account.held as f64,
         },
         closes: account.closes,
+        incidents: to_numbers(account.incidents.clone()),
     }
 }

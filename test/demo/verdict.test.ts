@@ -6,6 +6,7 @@ const ledger = (exchanges: Partial<Ledger['exchanges']> = {}): Ledger => ({
   exchanges: { captured: 4, delivered: 4, dropped: {}, inFlight: 0, bodiesStripped: 0, ...exchanges },
   bytes: { seen: 0, copied: 0, elided: {}, lost: {}, parsed: 0, discarded: {}, held: 0 },
   closes: true,
+  incidents: {},
 });
 const attacks = [{ type: 'path_traversal', method: 'GET', path: '/etc/passwd', parameter: 'path', hits: 1 }];
 const shown: Shown = { attacks, ledger: ledger(), sent: 4, exchanges: 4 };

@@ -2,10 +2,11 @@
 //! of packets, programs and user space is ours to choose. Needs root, as loading does; does nothing without it.
 use std::path::Path;
 
-use libbpf_rs::ProgramInput;
+use libbpf_rs::{MapCore, MapFlags, ProgramInput};
 
 use super::{Drained, Kernel, Kind, Rings, Storage, check_capabilities};
 use crate::cgroup;
+use crate::clock::monotonic_ns;
 use crate::flow::{Limits, default_response_headers};
 use crate::flows::Flows;
 use crate::ledger::Ledger;
@@ -106,6 +107,26 @@ impl Machine<'_> {
     pub fn answer(&mut self, payload: &[u8]) {
         self.packet(true, ACK, payload);
         self.server = self.server.wrapping_add(payload.len() as u32);
+    }
+
+    /// A connection that began before; its next packet is the first that is seen.
+    pub fn join(&mut self) {
+        self.port += 1;
+        (self.client, self.server, self.client_ack) = (CLIENT_ISN, SERVER_ISN, SERVER_ISN);
+    }
+
+    /// The connection at hand, `struct flow` of kernel/plaintext.bpf.c: its id. As if its client had been silent for `ns`.
+    pub fn age(&self, ns: u64) -> u64 {
+        let map = &self.kernel.skel.maps.flows;
+        let is_it = |key: &Vec<u8>| key[40..42] == self.port.to_ne_bytes();
+        let key = map.keys().find(is_it).unwrap();
+        let mut value = map.lookup(&key, MapFlags::ANY).unwrap().unwrap();
+        let then = (monotonic_ns() - ns).to_ne_bytes();
+        // in_ns, older_ns
+        value[8..16].copy_from_slice(&then);
+        value[24..32].copy_from_slice(&then);
+        map.update(&key, &value, MapFlags::EXIST).unwrap();
+        u64::from_ne_bytes(value[96..104].try_into().unwrap())
     }
 
     /// A TLS library logs it.

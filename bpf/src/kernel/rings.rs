@@ -8,7 +8,13 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use libbpf_rs::MapCore;
 
+use crate::clock::monotonic_ns;
 use crate::error::CaptureError;
+
+#[cfg(test)]
+mod writer;
+#[cfg(test)]
+pub use writer::{Writer, tag_of};
 
 /// Of a record's length: still being written, and thrown away.
 const BUSY: u32 = 1 << 31;
@@ -17,12 +23,22 @@ const DISCARDED: u32 = 1 << 30;
 const HEADER: usize = 8;
 /// Where `struct record` has `order_ns`.
 const ORDER: usize = 88;
+/// A copy takes a microsecond, and an interrupt on top of it some more.
+const STALL_NS: u64 = 50_000_000;
 /// The kernel gets room back when this much was read.
 const PUBLISH_BYTES: usize = 64 << 10;
 
 pub struct Rings {
     inward: Ring,
     outward: Ring,
+    stalls: Stalls,
+}
+
+/// A place in both rings.
+#[derive(Clone, Copy)]
+pub struct Mark {
+    inward: usize,
+    outward: usize,
 }
 
 impl Rings {
@@ -30,7 +46,23 @@ impl Rings {
         Ok(Self {
             inward: Ring::map(inward.as_fd(), inward.max_entries() as usize)?,
             outward: Ring::map(outward.as_fd(), outward.max_entries() as usize)?,
+            stalls: Stalls::default(),
         })
+    }
+
+    /// Behind everything that was reserved up to now.
+    pub fn mark(&self) -> Mark {
+        Mark { inward: self.inward.end(), outward: self.outward.end() }
+    }
+
+    /// Everything before it was handed out.
+    pub fn has_passed(&self, mark: Mark) -> bool {
+        self.inward.at >= mark.inward && self.outward.at >= mark.outward
+    }
+
+    /// Records that were not finished for long, while all behind them waited.
+    pub fn stalls(&self) -> u64 {
+        self.stalls.count
     }
 
     /// Hands out at most `most` records of each direction, in the order in which they came to be, as far as one may
@@ -76,7 +108,38 @@ impl Rings {
         }
         self.inward.publish();
         self.outward.publish();
-        self.inward.found.len() >= most || self.outward.found.len() >= most
+        let unfinished = (self.inward.unfinished, self.outward.unfinished);
+        self.stalls.note(unfinished, monotonic_ns);
+        // Where all wait for an unfinished one there is more, and nothing to be done.
+        let handed = self.inward.given > 0 || self.outward.given > 0;
+        handed && (self.inward.found.len() >= most || self.outward.found.len() >= most)
+    }
+}
+
+/// A program may be held up between reserving a record and finishing it: its thread was preempted, or used up its quota. What
+/// comes meanwhile waits in the rings, whose size bounds it.
+#[derive(Default)]
+struct Stalls {
+    unfinished: (Option<usize>, Option<usize>),
+    since_ns: u64,
+    counted: bool,
+    count: u64,
+}
+
+impl Stalls {
+    /// The places of the first unfinished records. `now_ns` is asked where there is one.
+    fn note(&mut self, unfinished: (Option<usize>, Option<usize>), now_ns: impl FnOnce() -> u64) {
+        if unfinished == (None, None) {
+            self.unfinished = unfinished;
+            return;
+        }
+        let now_ns = now_ns();
+        if unfinished != self.unfinished {
+            *self = Self { unfinished, since_ns: now_ns, counted: false, count: self.count };
+        } else if !self.counted && now_ns.saturating_sub(self.since_ns) >= STALL_NS {
+            self.counted = true;
+            self.count += 1;
+        }
     }
 }
 
@@ -111,6 +174,8 @@ struct Ring {
     given: usize,
     /// Nothing before the end that was asked for is missing in `found`.
     complete: bool,
+    /// The first record that is not whole.
+    unfinished: Option<usize>,
 }
 
 impl Ring {
@@ -131,6 +196,7 @@ impl Ring {
             lowest_behind: u64::MAX,
             given: 0,
             complete: true,
+            unfinished: None,
         })
     }
 
@@ -145,12 +211,16 @@ impl Ring {
         self.found.clear();
         self.given = 0;
         self.complete = true;
+        self.unfinished = None;
         self.lowest_behind = u64::MAX;
         let mut at = self.at;
         while at < end {
             let length = self.length(at);
             let len = (length & !(BUSY | DISCARDED)) as usize;
             let after = at + (HEADER + len).next_multiple_of(8);
+            if length & BUSY != 0 {
+                self.unfinished.get_or_insert(at);
+            }
             self.complete &= length & BUSY == 0 && self.found.len() < most;
             if self.complete {
                 // A discarded record is handed out as one of no length.
@@ -261,63 +331,11 @@ impl Drop for Mapping {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
-    use std::os::fd::FromRawFd;
-    use std::os::unix::fs::FileExt;
-
     use super::*;
-
-    const PAGE: u64 = 4096;
-    const SIZE: u64 = 1 << 16;
-    const TAG: usize = ORDER + 8;
-
-    /// Writes records as the kernel does, to a file that is mapped like a ring.
-    struct Writer {
-        file: File,
-        end: u64,
-    }
-
-    impl Writer {
-        fn new() -> Self {
-            // SAFETY: a name that ends with NUL; the result is checked, and nobody else has the descriptor.
-            let file = unsafe {
-                let fd = libc::memfd_create(c"ring".as_ptr(), 0);
-                assert!(fd >= 0);
-                File::from_raw_fd(fd)
-            };
-            file.set_len(2 * PAGE + 2 * SIZE).unwrap();
-            Self { file, end: 0 }
-        }
-
-        fn ring(&self) -> Ring {
-            Ring::map(&self.file, SIZE as usize).unwrap()
-        }
-
-        fn put(&mut self, order: u64, tag: u8, flags: u32) -> u64 {
-            let at = 2 * PAGE + self.end;
-            let len = TAG as u32 + 1;
-            self.file.write_all_at(&(len | flags).to_ne_bytes(), at).unwrap();
-            self.file.write_all_at(&order.to_ne_bytes(), at + 8 + ORDER as u64).unwrap();
-            self.file.write_all_at(&[tag], at + 8 + TAG as u64).unwrap();
-            self.end += (8 + u64::from(len)).next_multiple_of(8);
-            self.file.write_all_at(&self.end.to_ne_bytes(), PAGE).unwrap();
-            at
-        }
-
-        fn finish(&self, at: u64) {
-            self.file.write_all_at(&(TAG as u32 + 1).to_ne_bytes(), at).unwrap();
-        }
-
-        fn told(&self) -> u64 {
-            let mut bytes = [0; 8];
-            self.file.read_exact_at(&mut bytes, 0).unwrap();
-            u64::from_ne_bytes(bytes)
-        }
-    }
 
     fn both() -> (Writer, Writer, Rings) {
         let (inward, outward) = (Writer::new(), Writer::new());
-        let rings = Rings { inward: inward.ring(), outward: outward.ring() };
+        let rings = Rings::of(&inward, &outward);
         (inward, outward, rings)
     }
 
@@ -325,7 +343,7 @@ mod tests {
         let mut tags = String::new();
         let more = rings.drain(most, |drained| {
             if let Drained::Record(bytes) = drained {
-                tags.push(char::from(bytes[TAG]));
+                tags.push(tag_of(bytes));
             }
         });
         (tags, more)
@@ -337,7 +355,7 @@ mod tests {
         inward.put(10, b'a', 0);
         outward.put(20, b'b', 0);
         inward.put(30, b'c', 0);
-        inward.put(31, b'd', DISCARDED);
+        inward.put(31, b'd', Writer::DISCARDED);
         outward.put(40, b'e', 0);
         assert_eq!(drain(&mut rings, 100), ("abce".to_owned(), false));
         assert_eq!((inward.told(), outward.told()), (inward.end, outward.end));
@@ -368,7 +386,7 @@ mod tests {
     fn one_whose_clock_was_read_late_does_not_hide_one_behind_an_unfinished_record() {
         let (mut inward, mut outward, mut rings) = both();
         inward.put(50, b'a', 0);
-        let unfinished = inward.put(0, b'b', BUSY);
+        let unfinished = inward.put(0, b'b', Writer::BUSY);
         inward.put(20, b'c', 0);
         outward.put(20, b'd', 0);
         assert_eq!(drain(&mut rings, 100).0, "a");
@@ -380,13 +398,45 @@ mod tests {
     fn what_may_be_caused_by_an_unfinished_record_waits_for_it() {
         let (mut inward, mut outward, mut rings) = both();
         inward.put(10, b'a', 0);
-        let unfinished = inward.put(20, b'b', BUSY);
+        let unfinished = inward.put(20, b'b', Writer::BUSY);
         inward.put(25, b'c', 0);
         outward.put(5, b'd', 0);
         outward.put(30, b'e', 0);
         assert_eq!(drain(&mut rings, 100), ("da".to_owned(), false));
         inward.finish(unfinished);
         assert_eq!(drain(&mut rings, 100).0, "bce");
+    }
+
+    #[test]
+    fn a_record_that_is_not_finished_for_long_is_told_once() {
+        let mut stalls = Stalls::default();
+        let here = (Some(64), None);
+        for (unfinished, now_ns, count) in [
+            (here, 0, 0),
+            (here, STALL_NS - 1, 0),
+            (here, STALL_NS, 1),
+            (here, 3 * STALL_NS, 1),
+            ((Some(128), None), 3 * STALL_NS, 1),
+            ((None, None), 5 * STALL_NS, 1),
+            ((Some(128), None), 6 * STALL_NS, 1),
+            ((Some(128), None), 7 * STALL_NS, 2),
+        ] {
+            stalls.note(unfinished, || now_ns);
+            assert_eq!(stalls.count, count, "{unfinished:?} at {now_ns}");
+        }
+    }
+
+    #[test]
+    fn the_place_of_an_unfinished_record_is_noted_until_it_is_finished() {
+        let (mut inward, mut outward, mut rings) = both();
+        inward.put(1, b'a', 0);
+        let unfinished = inward.put(2, b'b', Writer::BUSY);
+        outward.put(3, b'c', 0);
+        drain(&mut rings, 100);
+        assert!(rings.stalls.unfinished.0.is_some() && rings.stalls.unfinished.1.is_none());
+        inward.finish(unfinished);
+        drain(&mut rings, 100);
+        assert_eq!(rings.stalls.unfinished, (None, None));
     }
 
     #[test]

@@ -6,11 +6,12 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::Drained;
 use super::machine::{Machine, with_machine};
+use crate::flow::Wish;
 use crate::flow_properties::{Call, call, request_bytes, response_bytes};
 use crate::record::{self, Record};
 use crate::seq::ahead;
-use crate::tls::Side;
 use crate::tls::conversation::{Conversation, Plan, Step};
+use crate::tls::{Change, Side, State, Why};
 
 /// WHOLE_BYTES of the kernel side.
 const WHOLE_BYTES: usize = 16384;
@@ -267,5 +268,47 @@ fn what_is_no_record_is_handed_over_whole_until_user_space_gives_a_boundary() {
         assert_eq!(found.iter().map(|p| p.flags & record::RAW != 0).collect::<Vec<_>>(), [false, false, true]);
         assert!(ahead(found[2].base, found[1].seq) > 0 && found[2].base == found[2].seq, "{found:?}");
         machine.close();
+    });
+}
+
+const MINUTE_NS: u64 = 60_000_000_000;
+
+#[test]
+fn a_connection_that_was_said_to_be_called_long_ago_and_is_heard_only_now_is_told_of() {
+    with_machine(|machine| {
+        for (silent_ns, told) in [(0, 0), (MINUTE_NS + 1_000_000_000, 1)] {
+            machine.connect();
+            machine.send(&record_of(22, 30));
+            let id = machine.age(silent_ns);
+            machine.kernel.controls.write(id, &Wish { called: true, ..Wish::default() });
+            let before = machine.kernel.older_count();
+            machine.send(&record_of(23, 30));
+            assert_eq!(machine.kernel.older_count() - before, told, "silent for {silent_ns} ns");
+            let found = machine.kernel.older_flows();
+            let found = found.iter().find(|flow| flow.id == id).expect("it is among those that need probes");
+            assert!(!found.is_older);
+            machine.close();
+        }
+    });
+}
+
+#[test]
+fn a_connection_whose_beginning_was_lost_is_told_as_dark() {
+    with_machine(|machine| {
+        machine.connect();
+        machine.send(&record_of(22, 30));
+        // As when the ring had no room.
+        pieces(machine);
+        machine.answer(&record_of(22, 50));
+        machine.send(&record_of(22, 40));
+        machine.client_ack = machine.server;
+        machine.send(&record_of(23, 40));
+        machine.answer(&record_of(23, 40));
+        machine.drain();
+        let told: Vec<_> = machine.flows.take_tls_changes().into_iter().map(|(_, change)| change).collect();
+        assert_eq!(told, [State::Opening, State::Dark(Why::BeginningLost)].map(Change::State));
+        assert!(machine.close().is_empty());
+        let ledger = &machine.ledger;
+        assert_eq!((ledger.captured, ledger.drained), (0, ledger.parsed + ledger.discarded_total()));
     });
 }

@@ -4,12 +4,14 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 
+use super::conversation::Plan;
 use super::flow_properties::{CLIENT_ISN, SERVER_ISN, Segment, hold, plan, record_conversation};
 use crate::flow::{Limits, Wish, default_response_headers};
 use crate::flow_properties::{Call as Exchanged, call, check, index_of, request_bytes, response_bytes};
 use crate::flows::Flows;
 use crate::ledger::Ledger;
 use crate::record::{self, Record, Tuple};
+use crate::tls::Change;
 use crate::tls_calls::{Call, CallKind};
 use crate::wire::Exchange;
 
@@ -201,5 +203,41 @@ proptest! {
         }
         let expected = if is_decrypted { exchanged.len() } else { exchanged.len() - stands_from / 2 };
         prop_assert_eq!(exchanges.len(), expected, "{:?} {:?}", ledger.dropped(), ledger.discarded());
+    }
+}
+
+/// A conversation of one exchange that is read by its calls.
+fn called() -> (Vec<Segment>, Capture) {
+    let exchanged = [Exchanged {
+        method: 0,
+        body: Vec::new(),
+        chunked: false,
+        status: 200,
+        response_body: 10,
+        response_chunked: false,
+        pipelined: false,
+        interim: false,
+    }];
+    let conversation = hold(Plan::new(0x1301), &exchanged, false);
+    let segments = record_conversation(&conversation, &[ALL], ALL);
+    let mut capture = Capture::new();
+    segments[..segments.len() - 2].iter().for_each(|segment| capture.packet(segment));
+    calls_of(&exchanged, segments.len()).iter().for_each(|called| capture.call(called));
+    assert!(capture.is_called && capture.exchanges.len() == 1);
+    (segments, capture)
+}
+
+#[test]
+fn a_called_connection_of_which_the_kernel_does_not_know_that_is_told_of_when_it_speaks_again() {
+    for (silent_ns, told) in [(1_000_000_000, vec![]), (61_000_000_000, vec![(3, Change::Speaks)])] {
+        let (segments, mut capture) = called();
+        capture.flows.take_tls_changes();
+        // Another connection took its slot.
+        capture.is_called = false;
+        let from_client = segments.iter().rfind(|segment| !segment.is_out()).unwrap();
+        for again in 0..2 {
+            capture.packet(&Segment { time: silent_ns + again, ..from_client.clone() });
+        }
+        assert_eq!(capture.flows.take_tls_changes(), told, "after {silent_ns} ns");
     }
 }

@@ -43,6 +43,8 @@ pub enum Why {
     PlaceLost,
     /// HTTP/2 by its ALPN.
     Http2,
+    /// Its ClientHello never came, or it was put out of the table of connections meanwhile.
+    BeginningLost,
 }
 
 impl fmt::Display for Why {
@@ -53,6 +55,7 @@ impl fmt::Display for Why {
             Self::HeldTooMuch => f.write_str("no secret was logged in time"),
             Self::PlaceLost => f.write_str("its place was lost"),
             Self::Http2 => f.write_str("HTTP/2: not decoded yet"),
+            Self::BeginningLost => f.write_str("its beginning was lost"),
         }
     }
 }

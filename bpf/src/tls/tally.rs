@@ -12,6 +12,8 @@ pub enum Change {
     State(State),
     /// Its handshake has got to where it is encrypted, and no secret has come (yet).
     Waits,
+    /// It is read by calls, and speaks again after a long silence: the probes may be gone.
+    Speaks,
     /// Its library's calls are read, from its beginning unless it is `late`. `was_dark`: that it is dark was told before.
     Called {
         why: Why,
@@ -41,7 +43,7 @@ impl Tally {
             Change::State(State::Opening) => self.handshakes += 1,
             Change::State(State::Open) => self.decrypted += 1,
             Change::State(State::Dark(why)) => *of(&mut self.dark, why) += 1,
-            Change::Waits => {}
+            Change::Waits | Change::Speaks => {}
             Change::Called { why, was_dark, late } => {
                 if was_dark {
                     let dark = of(&mut self.dark, why);

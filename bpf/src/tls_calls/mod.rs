@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use libbpf_rs::{MapHandle, RingBuffer, RingBufferBuilder};
+use libbpf_rs::{AsRawLibbpf, MapHandle, RingBuffer, RingBufferBuilder};
 
 use crate::counters::CALL_COUNTS;
 use crate::error::CaptureError;
@@ -84,9 +84,28 @@ struct Loaded {
     ring: RingBuffer<'static>,
     /// Taken from the ring.
     events: Rc<RefCell<VecDeque<Vec<u8>>>>,
+    round: Round,
     counts: MapHandle,
     /// No probe stands any more.
     gone: bool,
+}
+
+/// Goes over the calls that had been made when it began, however many come meanwhile.
+#[derive(Default)]
+struct Round {
+    /// Of these calls, in the ring.
+    end: Option<u64>,
+}
+
+impl Round {
+    /// `written`, `read`: how far, since the ring began.
+    fn begin(&mut self, written: u64) {
+        self.end.get_or_insert(written);
+    }
+
+    fn is_over(&mut self, read: u64) -> bool {
+        self.end.take_if(|end| read >= *end).is_some()
+    }
 }
 
 /// Whether this kernel takes all programs. Errors: as `Programs::load`.
@@ -205,13 +224,19 @@ impl Calls {
         over
     }
 
-    /// Makes ready what was read and written up to now, for `take`. Packets that are drained afterwards have all that went
-    /// before these calls among them. False: there was too much, and something is left.
+    /// Makes ready what was read and written, for `take`. Packets that are drained afterwards have all that went before these
+    /// calls among them. True: with them, all are ready or taken that had been made when `collect` was first called since it
+    /// said so last.
     pub fn collect(&mut self) -> bool {
         match &mut self.loaded {
-            Some(loaded) if !loaded.gone => loaded.events.borrow().is_empty() && !loaded.collect(),
+            Some(loaded) if !loaded.gone => loaded.events.borrow().is_empty() && loaded.collect_of_round(),
             _ => true,
         }
+    }
+
+    /// How many calls wait for `take`.
+    pub fn ready(&self) -> usize {
+        self.loaded.as_ref().map_or(0, |loaded| loaded.events.borrow().len())
     }
 
     /// Hands over what was made ready, in the order of each connection's calls.
@@ -222,6 +247,12 @@ impl Calls {
         for event in loaded.events.take() {
             deliver(&event);
         }
+    }
+
+    /// Probes were asked for, for this target.
+    #[cfg(test)]
+    pub fn wants(&self, target: u64) -> bool {
+        self.asked.contains(&target)
     }
 
     /// CLOCK_MONOTONIC in nanoseconds since when no probe has come to those that stand: of connections that began later all
@@ -322,12 +353,34 @@ impl Loaded {
             into.borrow_mut().push_back(event.to_vec());
             0
         })?;
-        Ok(Self { ring: builder.build()?, events, counts, gone: false })
+        Ok(Self { ring: builder.build()?, events, round: Round::default(), counts, gone: false })
     }
 
     /// True: there may be more.
     fn collect(&mut self) -> bool {
         usize::try_from(self.ring.consume_raw_n(DRAIN_EVENTS)).is_ok_and(|n| n >= DRAIN_EVENTS)
+    }
+
+    fn collect_of_round(&mut self) -> bool {
+        self.round.begin(self.written());
+        self.collect();
+        // One that is still being written holds up those behind it.
+        self.round.is_over(self.read())
+    }
+
+    fn written(&self) -> u64 {
+        // SAFETY: asks for a number of a ring that lives as long as self.
+        unsafe { libbpf_sys::ring__producer_pos(self.only_ring()) }
+    }
+
+    fn read(&self) -> u64 {
+        // SAFETY: as above.
+        unsafe { libbpf_sys::ring__consumer_pos(self.only_ring()) }
+    }
+
+    fn only_ring(&self) -> *const libbpf_sys::ring {
+        // SAFETY: the ring buffer lives, and the first of its rings is the one that `new` has added.
+        unsafe { libbpf_sys::ring_buffer__ring(self.ring.as_libbpf_object().as_ptr(), 0) }
     }
 
     fn count(&self) -> [u64; CALL_COUNTS] {
@@ -339,5 +392,26 @@ impl Loaded {
 fn add(sum: &mut [u64; CALL_COUNTS], counts: &[u64; CALL_COUNTS]) {
     for (sum, n) in sum.iter_mut().zip(counts) {
         *sum += n;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Round;
+
+    #[test]
+    fn a_round_is_over_once_the_calls_from_before_it_are_read_however_many_come_meanwhile() {
+        let mut round = Round::default();
+        for (written, read, is_over) in [
+            (100, 40, false),
+            (200, 80, false),
+            (300, 120, true),
+            (400, 160, false),
+            (500, 400, true),
+            (500, 500, true),
+        ] {
+            round.begin(written);
+            assert_eq!(round.is_over(read), is_over, "{read} of {written}");
+        }
     }
 }

@@ -82,3 +82,31 @@ impl Older {
         self.of.get(&target).map_or(0, |flows| flows.iter().filter(|flow| flow.is_older).count())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::monotonic_ns;
+    use crate::kernel::machine::with_machine;
+
+    const RECORD: &[u8] = b"\x17\x03\x03\x00\x04abcd";
+
+    #[test]
+    fn a_connection_that_probes_are_of_no_use_to_any_more_is_not_looked_after_any_longer() {
+        with_machine(|machine| {
+            let begin = Instant::now();
+            let mut older = Older::new(begin);
+            machine.join();
+            machine.send(RECORD);
+            let now_ns = monotonic_ns();
+            let mut look = |after: Duration, of_use: bool| {
+                older.look(&machine.kernel, begin + after, now_ns, |_| of_use);
+                older.targets().len()
+            };
+            assert_eq!(look(SCAN_EVERY, true), 1, "it is found");
+            assert_eq!(look(CHECK_EVERY, true), 1, "it is there");
+            assert_eq!(look(CHECK_EVERY + CHECK_EVERY / 2, false), 1, "nobody looks all the time");
+            assert_eq!(look(2 * CHECK_EVERY, false), 0);
+        });
+    }
+}

@@ -42,8 +42,9 @@ use scanner::{Ask, Published, Scanner, lock};
 use secret::{EXEC_VALUE, Origin, SECRET_VALUE};
 use tally::Tally;
 
-/// Of secrets, per call: the owner thread has packets to drain too.
-const POP_AT_ONCE: usize = 4096;
+/// Of secrets, per call: the owner thread has packets to drain too. As many as the queue holds, so that all are popped that
+/// were logged before: calls are taken behind the secrets from before them (rounds.rs).
+const POP_AT_ONCE: usize = 8192;
 const EXECS_AT_ONCE: usize = 256;
 /// The scanner may be reading a large file system or decoding nothing at all; a close does not wait for ever.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
