@@ -109,7 +109,7 @@ impl Inbound {
         let mut seq = seq;
         let mut bytes = bytes;
         let mut packet_start = packet_start;
-        if ahead(seq, self.next) > WINDOW_BYTES || ahead(seq, self.next) < -WINDOW_BYTES {
+        if ahead(seq, self.next) > self.window_bytes() || ahead(seq, self.next) < -WINDOW_BYTES {
             if self.is_unacknowledged(seq) && ahead(seq, self.next) < 0 {
                 sink.conflict(seq, bytes);
             }
@@ -150,13 +150,18 @@ impl Inbound {
         self.fin = Some(seq);
     }
 
-    /// The server has received everything before `ack`.
-    pub fn acknowledged(&mut self, ack: u32, sink: &mut impl Sink, ledger: &mut Ledger) {
+    /// How far ahead of the expected byte a segment may begin: what is skipped does not count.
+    fn window_bytes(&self) -> i32 {
+        self.skip_to.map_or(0, |to| ahead(to, self.next).max(0)).saturating_add(WINDOW_BYTES)
+    }
+
+    /// The server has received everything before `ack`; gives that without the number of a FIN.
+    pub fn acknowledged(&mut self, ack: u32, sink: &mut impl Sink, ledger: &mut Ledger) -> u32 {
         // The FIN takes one number. Only exactly behind it: a forged FIN elsewhere must not stop the clock.
         let ack = self.fin.filter(|fin| ack == fin.wrapping_add(1)).unwrap_or(ack);
         self.acknowledged = Some(ack);
         let mut jump = ahead(ack, self.next);
-        while jump > 0 && jump <= WINDOW_BYTES {
+        while jump > 0 && jump <= self.window_bytes() {
             self.skip(ack, sink, ledger);
             let to = match self.held.front() {
                 Some(held) if ahead(held.seq, ack) < 0 => held.seq,
@@ -170,6 +175,7 @@ impl Inbound {
         if keep < self.recent.len() {
             self.recent.drain(..self.recent.len() - keep);
         }
+        ack
     }
 
     /// Nothing more will come; what is held has no place.
@@ -388,6 +394,20 @@ mod tests {
         s.inbound.skip_to(150);
         s.acknowledge(150);
         assert_eq!((&s.notes.gaps[..], s.inbound.is_skipping()), (&[(47, true)][..], false));
+    }
+
+    #[test]
+    fn what_follows_a_skipped_part_longer_than_any_window_is_taken() {
+        for acknowledged in [false, true] {
+            let mut s = stream(100);
+            s.push(100, b"abc");
+            s.inbound.skip_to(100_000_000);
+            if acknowledged {
+                s.acknowledge(100_000_000);
+            }
+            s.push(100_000_000, b"def");
+            assert_eq!((&s.notes.bytes[..], &s.notes.gaps[..]), (&b"abcdef"[..], &[(99_999_897, true)][..]));
+        }
     }
 
     #[test]
