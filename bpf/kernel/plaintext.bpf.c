@@ -15,8 +15,8 @@
  * the response framing (RFC 9112 section 6) itself: heads are copied, bodies are not.
  * Anything it does not understand is handed over whole (R_RAW).
  *
- * TLS: the same, but the framing walked is that of records (RFC 8446 section 5.1). What the client sends is copied; of
- * what the server sends, the records that follow the client's data, for user space to decrypt. The others are counted.
+ * TLS: the same, but the framing walked is that of records (RFC 8446 section 5.1). What the client sends is copied but what
+ * user space says is body over the cap; of what the server sends, the records that follow the client's data, for user space to decrypt. The others are counted.
  */
 #include "core.h"
 #include <bpf/bpf_helpers.h>

@@ -303,7 +303,7 @@ impl Flow {
         let was_skipping = self.inbound.is_skipping();
         let (mut client, inbound) = self.client(store);
         if record.has(record::OUT) {
-            inbound.acknowledged(record.ack, &mut client, ledger);
+            let ack = inbound.acknowledged(record.ack, &mut client, ledger);
             if client.tls.is_none() && record.has(record::TLS) {
                 // The kernel saw it begin with a handshake, and all that the server has answered to should have come.
                 inbound.finish(Discard::Undecrypted, ledger);
@@ -312,7 +312,7 @@ impl Flow {
                 *client.tls = Some(Box::new(tls));
             }
             if let Some(tls) = client.tls {
-                tls.acknowledged(record.ack, &mut client.world, ledger);
+                tls.acknowledged(ack, &mut client.world, ledger);
             }
             if !record.payload.is_empty() {
                 match client.tls {
@@ -443,7 +443,7 @@ impl Flow {
         let version = |minor: u8| if minor == 0 { "HTTP/1.0" } else { "HTTP/1.1" }.to_owned();
         let timing = wire::Timing {
             request_start_ns: pending.start_ns,
-            request_duration_ns: pending.complete.then(|| pending.end_ns.saturating_sub(pending.start_ns)),
+            request_duration_ns: pending.end_ns.map(|end| end.saturating_sub(pending.start_ns)),
             response_delay_ns: pending.answer.as_ref().map(|a| a.ktime_ns.saturating_sub(pending.start_ns)),
         };
         let pairing = match (&self.called, pending.proven) {

@@ -82,7 +82,8 @@ pub struct Pending {
     pub gap: bool,
     pub conflicting: bool,
     pub start_ns: u64,
-    pub end_ns: u64,
+    /// Of the packet with its last byte, if that was seen.
+    pub end_ns: Option<u64>,
     pub sequence: u32,
     pub proven: bool,
     pub answer: Option<Answer>,
@@ -145,6 +146,8 @@ pub struct Requests {
     ack_at_gap: Option<u32>,
     max_body_bytes: usize,
     next_sequence: u32,
+    /// Where the last body ends is known by its length only: see `pass_sealed`.
+    end_by_length: bool,
     /// What follows the present message is not HTTP: see `Responses::tunnel`.
     pub tunnel: bool,
     /// Request bytes before this need not be captured.
@@ -165,6 +168,7 @@ impl Requests {
             ack_at_gap: None,
             max_body_bytes,
             next_sequence: 0,
+            end_by_length: false,
             tunnel: false,
             wanted_from: None,
         }
@@ -193,6 +197,33 @@ impl Requests {
     pub fn unanswered(&self) -> usize {
         let begun = usize::from(matches!(self.state, State::Head(_)));
         self.pending.iter().filter(|p| p.answer.is_none()).count() + begun
+    }
+
+    /// Of the present body, when its length was declared.
+    pub fn body_left(&self) -> Option<u64> {
+        match self.state {
+            State::Length(left) => Some(left),
+            _ => None,
+        }
+    }
+
+    /// The latest request is.
+    pub fn is_answered(&self) -> bool {
+        self.pending.back().is_some_and(|pending| pending.answer.is_some())
+    }
+
+    /// The client was seen to send requests before earlier ones were answered.
+    pub fn is_pipelining(&self) -> bool {
+        self.pipelined || self.doubted
+    }
+
+    /// The rest of the present body went by encrypted: `len` bytes, which end at `end` by their length. A client may have put
+    /// something else among them, and what follows is body yet: so the next requests are paired by acknowledgement, and say so.
+    pub fn pass_sealed(&mut self, end: u32, len: u64, ledger: &mut Ledger) {
+        if self.body_left() == Some(len) {
+            self.gap(end, len as u32, true, ledger);
+            self.end_by_length = true;
+        }
     }
 
     /// What comes next, if anything of a request, begins one.
@@ -372,7 +403,7 @@ impl Requests {
             gap: false,
             conflicting: self.conflicting,
             start_ns: start.origin.ktime_ns,
-            end_ns: now,
+            end_ns: None,
             sequence: self.next_sequence,
             proven: self.proven,
             answer: None,
@@ -383,6 +414,7 @@ impl Requests {
             Framing::Chunked => State::Chunked(Chunked::new()),
             Framing::None | Framing::Close => {
                 pending.complete = true;
+                pending.end_ns = Some(now);
                 State::Start
             }
         };
@@ -412,11 +444,12 @@ impl Requests {
         }
     }
 
-    fn complete(&mut self, end: u32, now: u64) {
+    /// `end_ns`: of the packet with the last byte, if it was seen.
+    fn complete(&mut self, end: u32, end_ns: Option<u64>) {
         if let Some(pending) = self.pending.back_mut() {
             pending.complete = true;
             pending.end = end;
-            pending.end_ns = now;
+            pending.end_ns = end_ns;
         }
         self.state = State::Start;
     }
@@ -433,6 +466,9 @@ impl Requests {
                     return 1;
                 }
                 ledger.captured += 1;
+                if std::mem::take(&mut self.end_by_length) {
+                    self.lose_order();
+                }
                 // Not just unanswered: the answer may be lost. The client had received nothing since it sent the other.
                 if self.pending.iter().any(|p| p.answer.is_none() && p.anchor == origin.ack) {
                     self.suspect_pipelining();
@@ -474,7 +510,7 @@ impl Requests {
                 let (left, next) = (*left, seq.wrapping_add(n as u32));
                 self.append(&bytes[..n]);
                 if left == 0 {
-                    self.complete(next, origin.ktime_ns);
+                    self.complete(next, Some(origin.ktime_ns));
                 } else {
                     self.skip_rest(next, left);
                 }
@@ -492,7 +528,7 @@ impl Requests {
                     if let Some(pending) = self.pending.back_mut() {
                         pending.trailers = trailers;
                     }
-                    self.complete(seq.wrapping_add(n as u32), origin.ktime_ns);
+                    self.complete(seq.wrapping_add(n as u32), Some(origin.ktime_ns));
                     n
                 }
                 Err(error) => {
@@ -549,8 +585,7 @@ impl Sink for Requests {
                 pending.body_truncated = true;
                 pending.gap |= !skipped;
                 if over {
-                    let end_ns = pending.end_ns;
-                    self.complete(seq, end_ns);
+                    self.complete(seq, None);
                 }
             }
             return;

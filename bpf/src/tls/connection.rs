@@ -9,6 +9,7 @@ use super::half::Half;
 use super::records::{self, HEADER_BYTES, Next};
 use super::secrets::SecretSet;
 use super::session::{Alpn, Dark, Opened, Session, Side};
+use super::skip::Skip;
 use super::store::{ClientRandom, Store};
 use super::suite::Version;
 use crate::http1::request::{Begin, Requests};
@@ -69,6 +70,12 @@ pub enum State {
     Dark(Why),
 }
 
+impl From<Dark> for Why {
+    fn from(dark: Dark) -> Self {
+        Self::Session(dark)
+    }
+}
+
 impl Why {
     /// The connection is of a kind that is not covered, whatever its library hands out.
     pub fn is_of_kind(self) -> bool {
@@ -99,8 +106,12 @@ enum Read {
 
 pub struct Connection {
     flow: u64,
-    session: Session,
-    client: Half,
+    pub(super) session: Session,
+    pub(super) client: Half,
+    /// The rest of the present body went by in the kernel, or goes.
+    pub(super) skip: Option<Skip>,
+    /// Up to where the kernel was last asked to pass the client's bytes by.
+    unwanted: Option<u32>,
     server: Half,
     state: State,
     /// Application data was verified.
@@ -108,7 +119,7 @@ pub struct Connection {
     /// What is encrypted was seen, and no secret for it.
     waits: bool,
     /// The server has received everything of the client's before this.
-    acknowledged: u32,
+    pub(super) acknowledged: u32,
     /// Records of the server's that were read, and what the kernel's count is behind that.
     server_index: u32,
     kernel_offset: Option<u32>,
@@ -116,7 +127,7 @@ pub struct Connection {
     server_data_end: u32,
     bad: u32,
     search_left: usize,
-    plain: Vec<u8>,
+    pub(super) plain: Vec<u8>,
     claimed: Option<ClientRandom>,
     max_held_bytes: usize,
     since_ns: u64,
@@ -136,6 +147,8 @@ impl Connection {
             flow,
             session: Session::new(),
             client: Half::new(client_at),
+            skip: None,
+            unwanted: None,
             server: Half::new(server_at),
             state: State::Opening,
             opened: false,
@@ -223,6 +236,7 @@ impl Connection {
         if self.client.records.len() > 0 {
             self.advance(world, ledger);
         }
+        self.conclude(world, ledger);
     }
 
     /// Bytes of the server's, as the kernel copied them.
@@ -286,6 +300,7 @@ impl Connection {
             let at = half.records.end();
             ledger.discard(Discard::Undecrypted, half.restart(at));
         }
+        self.skip = None;
         self.state = State::Dark(why);
     }
 
@@ -351,6 +366,12 @@ impl Connection {
             if let State::Dark(_) = self.state {
                 return Read::All;
             }
+            if let (Side::Client, Some(skip)) = (side, self.skip) {
+                if !self.find_end(skip, world, ledger) {
+                    return Read::All;
+                }
+                continue;
+            }
             if self.half(side).lost {
                 if !self.search(side, world, ledger) {
                     return Read::All;
@@ -375,7 +396,7 @@ impl Connection {
                     return Read::WaitsForSecret;
                 }
                 (Opened::PeerMissing, _) => return Read::WaitsForPeer,
-                (Opened::Dark(dark), _) => self.go_dark(Why::Session(dark), ledger),
+                (Opened::Dark(dark), _) => self.go_dark(dark.into(), ledger),
                 (Opened::Bad, _) if side == Side::Client => {
                     if !self.swap_until_it_verifies(world, ledger) && !self.give_up_place(world, ledger) {
                         return Read::All;
@@ -409,7 +430,7 @@ impl Connection {
     }
 
     /// Hands the plaintext of a verified record on.
-    fn consume(&mut self, side: Side, len: usize, opened: &Opened, world: &mut World, ledger: &mut Ledger) {
+    pub(super) fn consume(&mut self, side: Side, len: usize, opened: &Opened, world: &mut World, ledger: &mut Ledger) {
         let half = self.half(side);
         let (at, origin) = (half.records.at(), half.origin());
         half.take(len);
@@ -432,7 +453,11 @@ impl Connection {
                 }
                 world.requests.data(seq, &self.plain, origin, true, ledger);
                 // Places in the plaintext mean nothing to the kernel.
-                world.requests.wanted_from = None;
+                let is_over_cap = world.requests.wanted_from.take().is_some();
+                world.requests.wanted_from = self.unwanted_until(world.requests).filter(|_| is_over_cap);
+                if world.requests.body_left().is_none() || world.requests.wanted_from.is_some() {
+                    self.unwanted = world.requests.wanted_from;
+                }
             }
             Side::Server => {
                 let begin = Begin { from: self.server_data_end, at };
@@ -440,6 +465,7 @@ impl Connection {
                 if !self.plain.is_empty() {
                     self.server_data_end = at.wrapping_add(len as u32);
                 }
+                self.conclude(world, ledger);
             }
         }
         if self.session.facts().alpn == Alpn::Protocol(b"h2") {
@@ -496,11 +522,16 @@ impl Connection {
         if ahead(self.acknowledged, records.at().wrapping_add(end as u32)) < 0 {
             return false;
         }
-        self.lose_client(records.len() as u32, world, ledger);
+        let (at, len) = (records.at(), records.len());
+        // That copy may have stayed in the kernel.
+        let skipped = self.unwanted.is_some_and(|to| ahead(to, at) > 0);
+        if !self.pass_by(at, skipped, world, ledger) {
+            self.lose_client(len as u32, world, ledger);
+        }
         true
     }
 
-    fn lose_client(&mut self, bytes: u32, world: &mut World, ledger: &mut Ledger) {
+    pub(super) fn lose_client(&mut self, bytes: u32, world: &mut World, ledger: &mut Ledger) {
         self.session.lose(Side::Client, (bytes / LEAST_RECORD + 1).into());
         self.client.lost = true;
         world.requests.gap(self.client.records.end(), UNKNOWN, false, ledger);
@@ -549,7 +580,7 @@ impl Connection {
                         }
                         Opened::Bad | Opened::Refused => {}
                         Opened::Dark(dark) => {
-                            self.go_dark(Why::Session(dark), ledger);
+                            self.go_dark(dark.into(), ledger);
                             return false;
                         }
                         opened => {
@@ -575,7 +606,7 @@ impl Connection {
     }
 
     /// False, and the connection is given up, when it has cost enough.
-    fn pay(&mut self, bytes: usize, ledger: &mut Ledger) -> bool {
+    pub(super) fn pay(&mut self, bytes: usize, ledger: &mut Ledger) -> bool {
         match self.search_left.checked_sub(bytes + 64) {
             Some(left) => {
                 self.search_left = left;
@@ -613,14 +644,17 @@ impl Sink for ClientBytes<'_, '_> {
         self.connection.advance(self.world, ledger);
     }
 
-    fn gap(&mut self, seq: u32, len: u32, _skipped: bool, ledger: &mut Ledger) {
+    fn gap(&mut self, seq: u32, len: u32, skipped: bool, ledger: &mut Ledger) {
         let connection = &mut *self.connection;
         if let State::Dark(_) = connection.state {
             return;
         }
+        let read = connection.client.records.at();
         let cut = connection.client.restart(seq);
         ledger.discard(Discard::Undecrypted, cut);
-        connection.lose_client(len.saturating_add(cut as u32), self.world, ledger);
+        if !connection.pass_by(read, skipped, self.world, ledger) {
+            connection.lose_client(len.saturating_add(cut as u32), self.world, ledger);
+        }
     }
 
     /// Which copy is the right one only its tag can tell.

@@ -29,11 +29,18 @@ pub struct Hole {
     lost: u64,
     /// The window of tries moves on as records are given up.
     turn: u64,
+    /// All that went by was under the present key.
+    under_present_key: bool,
     /// The present window was tried in vain. Not a fact of the connection: it only chooses where to look next.
     failed: bool,
 }
 
 impl Hole {
+    /// Exactly so many went by, all under the present key.
+    pub fn exactly(passed: u64) -> Self {
+        Self { passed, under_present_key: true, ..Self::default() }
+    }
+
     pub fn is_open(&self) -> bool {
         self.passed > 0 || self.lost > 0
     }
@@ -75,6 +82,8 @@ pub struct Direction {
     pub adrift: bool,
     /// close_notify was verified.
     pub closed: bool,
+    /// A record was padded, as only TLS 1.3 can.
+    pub padded: bool,
     /// Why this direction alone cannot be read on.
     pub dark: Option<Dark>,
     seq: u64,
@@ -91,6 +100,7 @@ impl Direction {
             hole: Hole::default(),
             adrift: false,
             closed: false,
+            padded: false,
             dark: None,
             seq: 0,
             last_nonce: None,
@@ -99,7 +109,7 @@ impl Direction {
 
     /// The key may have changed unseen.
     pub fn may_have_changed_key(&self) -> bool {
-        self.adrift || self.hole.is_open()
+        self.adrift || (self.hole.is_open() && !self.hole.under_present_key)
     }
 
     /// Looks where `record` verifies: under the first of `keys` at the sequence number due, or, with a hole, at those that

@@ -11,6 +11,7 @@ use crate::flow::{Flow, Limits, default_response_headers};
 use crate::flow_properties::{Call, call, check, index_of, request_bytes, response_bytes};
 use crate::ledger::{Drop, Ledger};
 use crate::record::{self, Record, Tuple};
+use crate::seq::ahead;
 use crate::wire::{Exchange, Pairing};
 
 pub(super) const CLIENT_ISN: u32 = u32::MAX - 900; // the streams wrap
@@ -105,14 +106,23 @@ pub(super) fn record_conversation(conversation: &Conversation, cuts: &[usize], w
     segments
 }
 
-struct Played {
-    exchanges: Vec<Exchange>,
-    ledger: Ledger,
+#[derive(Debug)]
+pub(super) struct Played {
+    pub(super) exchanges: Vec<Exchange>,
+    pub(super) ledger: Ledger,
     state: Option<State>,
+    /// Bytes of the client's that the kernel was asked to leave out.
+    pub(super) skipped: usize,
 }
 
 /// `late`: each secret is logged behind so many segments.
 fn play(conversation: &Conversation, segments: &[Segment], late: &[usize]) -> Played {
+    play_skipping(conversation, segments, late, usize::MAX)
+}
+
+/// The kernel hears of what is not wanted `lag` segments later.
+pub(super) fn play_skipping(conversation: &Conversation, segments: &[Segment], late: &[usize], lag: usize) -> Played {
+    let (mut wished, mut skipped) = (Vec::new(), 0);
     let limits =
         Limits { max_flow_bytes: 1 << 20, max_body_bytes: 1 << 16, response_headers: default_response_headers() };
     let (mut ledger, mut out, mut store) = (Ledger::default(), Vec::new(), Store::default());
@@ -127,22 +137,38 @@ fn play(conversation: &Conversation, segments: &[Segment], late: &[usize]) -> Pl
                 }
             }
         }
+        let mut passed = 0;
+        if let Some((_, (from, to))) = wished.iter().rfind(|(at, _)| n > lag.saturating_add(*at))
+            && !segment.is_out()
+            && ahead(segment.seq, *from) >= 0
+        {
+            // As ingress does.
+            passed = segment.payload.len().min(ahead(*to, segment.seq).max(0).unsigned_abs() as usize);
+            skipped += passed;
+            if passed == segment.payload.len() {
+                continue;
+            }
+        }
         let record = Record {
             flow_id: 1,
             ktime_ns: segment.time,
             target: 1,
             tuple: Tuple { remote: [1; 16], local: [2; 16], remote_port: 1, local_port: 2, family: 4 },
             flags: segment.flags,
-            seq: segment.seq,
+            seq: segment.seq.wrapping_add(passed as u32),
             ack: segment.ack,
             base: segment.base,
             in_isn: if segment.is_out() { segment.records_before } else { CLIENT_ISN },
             out_isn: SERVER_ISN,
-            payload: &segment.payload,
+            payload: &segment.payload[passed..],
         };
-        ledger.drained += segment.payload.len() as u64;
+        ledger.drained += record.payload.len() as u64;
         let flow = flow.get_or_insert_with(|| Flow::new(&record, &limits));
-        flow.push(&record, &mut store, &mut ledger, &mut |e| out.push(e));
+        let wish = flow.push(&record, &mut store, &mut ledger, &mut |e| out.push(e));
+        wished.extend(wish.in_skip.map(|places| (n, places)));
+        if wish.in_skip_done {
+            wished.clear();
+        }
         flow.take_tls_changes(&mut |change| {
             if let Change::State(new) = change {
                 state = Some(new);
@@ -157,11 +183,11 @@ fn play(conversation: &Conversation, segments: &[Segment], late: &[usize]) -> Pl
     // Of a connection whose ClientHello was lost nobody knows that it has ended.
     store.expire(u64::MAX);
     assert!(store.get(&conversation.client_random).is_none(), "secrets end with their connection");
-    Played { exchanges: out, ledger, state }
+    Played { exchanges: out, ledger, state, skipped }
 }
 
 /// Moves and repeats client segments within what TCP allows: none moves behind an answer that acknowledges it.
-fn shuffle(segments: &mut Vec<Segment>, moves: &[(prop::sample::Index, usize, bool)]) {
+pub(super) fn shuffle(segments: &mut Vec<Segment>, moves: &[(prop::sample::Index, usize, bool)]) {
     for (index, distance, repeat) in moves {
         let at = index.index(segments.len());
         // The first one shows whose connection it is.
@@ -182,7 +208,7 @@ fn shuffle(segments: &mut Vec<Segment>, moves: &[(prop::sample::Index, usize, bo
     }
 }
 
-fn moves() -> impl Strategy<Value = Vec<(prop::sample::Index, usize, bool)>> {
+pub(super) fn moves() -> impl Strategy<Value = Vec<(prop::sample::Index, usize, bool)>> {
     prop::collection::vec((any::<prop::sample::Index>(), 0usize..5, any::<bool>()), 0..20)
 }
 

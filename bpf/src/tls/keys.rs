@@ -175,3 +175,30 @@ fn prf(hash: Hash, secret: &[u8], label: &[u8], seeds: &[&[u8]], out: &mut [u8])
         a = sign(Some(&a), false);
     }
 }
+
+#[cfg(test)]
+impl Key {
+    /// A record as its sender makes it. `padding`: of TLS 1.3.
+    pub fn seal(&self, seq: u64, content: u8, bytes: &[u8], padding: usize) -> Vec<u8> {
+        let mut sealed = bytes.to_vec();
+        let explicit = &seq.to_be_bytes()[..self.suite.explicit_nonce_len()];
+        let (kind, aad_len) = match self.suite.version {
+            Version::Tls13 => {
+                sealed.push(content);
+                sealed.resize(sealed.len() + padding, 0);
+                (23, sealed.len() + aead::MAX_TAG_LEN)
+            }
+            Version::Tls12 => (content, sealed.len()),
+        };
+        let header = |len: usize| [[kind, 3, 3].as_slice(), (len as u16).to_be_bytes().as_slice()].concat();
+        let (aad, nonce) = match self.suite.version {
+            Version::Tls13 => (header(aad_len), self.nonce(seq, None)),
+            Version::Tls12 => {
+                let explicit = (!explicit.is_empty()).then_some(explicit);
+                ([seq.to_be_bytes().as_slice(), &header(aad_len)].concat(), self.nonce(seq, explicit))
+            }
+        };
+        self.cipher.seal_in_place_append_tag(nonce, aead::Aad::from(&aad[..]), &mut sealed).unwrap();
+        [&header(explicit.len() + sealed.len()), explicit, &sealed].concat()
+    }
+}

@@ -13,12 +13,14 @@ mod record;
 mod records;
 mod secrets;
 mod session;
+mod skip;
 mod store;
 mod suite;
 mod suite_names;
 mod tally;
 mod tls12;
 mod tls13;
+mod upload;
 mod verify;
 
 #[cfg(test)]
@@ -35,6 +37,10 @@ mod openssl_tests;
 mod rfc8448_tests;
 #[cfg(test)]
 mod session_tests;
+#[cfg(test)]
+mod upload_properties;
+#[cfg(test)]
+mod upload_tests;
 
 pub use connection::{ClientBytes, Connection, State, Why, World};
 pub use guard::{keep_private, wipe_stack};

@@ -3,7 +3,7 @@
 //!
 //! What an attacker can put into packets must not end the reading of a connection: a record that does not verify changes
 //! nothing, and another copy of it may come. Only what is not encrypted yet, the hellos, has to be believed as it stands.
-use super::direction::{Direction, Epoch};
+use super::direction::{Direction, Epoch, Hole};
 use super::hello::ClientHello;
 pub use super::opened::{Alpn, Dark, Facts, Opened, Side};
 use super::record::is_record;
@@ -95,6 +95,16 @@ impl Session {
         self.agreed.as_ref().map(|agreed| agreed.suite.overhead())
     }
 
+    /// The same where it is all that the next records can be longer by than what they hold, as far as is known of their sender.
+    pub fn exact_overhead(&self, side: Side) -> Option<usize> {
+        let direction = match side {
+            Side::Client => &self.client,
+            Side::Server => &self.server,
+        };
+        let is_exact = direction.epoch == Epoch::Application && !direction.padded && !direction.hole.is_open();
+        self.overhead().filter(|_| is_exact)
+    }
+
     /// One whole record: the five bytes of its header, and its fragment. `plain` is cleared, and filled if the result is
     /// `Data` or `Early`.
     ///
@@ -117,6 +127,17 @@ impl Session {
         });
         if !matches!(opened, Opened::Data | Opened::Early) {
             plain.clear();
+        }
+        opened
+    }
+
+    /// The record behind exactly `records` that went by unseen, all of them under the present key. `Bad`, and nothing has
+    /// changed, if it does not verify as that one. At most one AEAD pass.
+    pub fn open_behind(&mut self, side: Side, records: u64, record: &[u8], plain: &mut Vec<u8>) -> Opened {
+        let hole = std::mem::replace(&mut self.direction(side).hole, Hole::exactly(records));
+        let opened = self.open(side, record, None, plain);
+        if !matches!(opened, Opened::Data | Opened::Control | Opened::Closed | Opened::Dark(_)) {
+            self.direction(side).hole = hole;
         }
         opened
     }

@@ -85,8 +85,9 @@ impl Session {
         }
         let end = plain.iter().rposition(|byte| *byte != 0).ok_or(Dark::Malformed)?;
         let content = plain[end];
-        plain.truncate(end);
         let direction = self.direction(side);
+        direction.padded |= end + 1 < plain.len();
+        plain.truncate(end);
         match content {
             APPLICATION_DATA => {
                 // Messages do not enclose other records (RFC 8446 section 5.1): the next one begins with its record.

@@ -1,0 +1,178 @@
+//! A client's body over the cap stays in the kernel, and the place behind it is found again: see `skip.rs`.
+//!
+//! That a record verifies there with the number that goes with the place proves that what went by held exactly as many bytes
+//! as the body lacked. It does not prove that all of them were body: TLS 1.3 hides padding, and alerts count too. A client
+//! that pads is known by its records before; what one may make up that begins to only now, behind the cap, is why requests
+//! behind such a body rest on acknowledgements (`Requests::pass_sealed`).
+use super::connection::{Connection, World};
+use super::opened::{Opened, Side};
+use super::records::{self, HEADER_BYTES, Next};
+use super::skip::Skip;
+use crate::http1::request::Requests;
+use crate::ledger::{Discard, Ledger};
+use crate::seq::ahead;
+
+/// A shorter rest has mostly been copied by the time that the kernel hears of it.
+const WORTH_BYTES: u64 = 64 << 10;
+/// Kept of what may still be body: another copy of it may come.
+const KEPT_BYTES: usize = 32 << 10;
+
+impl Connection {
+    /// Every byte of the client's before this is of the present body, over the cap, and enough to tell the kernel.
+    pub(super) fn unwanted_until(&self, requests: &Requests) -> Option<u32> {
+        let skip = self.rest_of_body(self.client.records.at(), requests)?;
+        // What follows would be silent; nor does an answer that did not wait for the body tell where that ends.
+        let is_alone = !requests.is_pipelining() && !requests.is_answered();
+        (is_alone && skip.left() >= WORTH_BYTES).then(|| skip.sure_end())
+    }
+
+    fn rest_of_body(&self, from: u32, requests: &Requests) -> Option<Skip> {
+        let overhead = self.session.exact_overhead(Side::Client).filter(|_| !self.client.lost)?;
+        Some(Skip::new(from, requests.body_left()?, overhead))
+    }
+
+    /// Bytes of the client's went by; what was read ends at `from`. False: they are lost.
+    pub(super) fn pass_by(&mut self, from: u32, skipped: bool, world: &mut World, ledger: &mut Ledger) -> bool {
+        match self.skip {
+            Some(skip) if skip.has_end() => {
+                self.lose_skip(skip, world, ledger);
+                true
+            }
+            Some(_) => true,
+            None => {
+                self.skip = self.rest_of_body(from, world.requests).filter(|_| skipped);
+                self.skip.is_some()
+            }
+        }
+    }
+
+    /// Looks for the first record behind the body. True: it was found and read, or its place given up.
+    pub(super) fn find_end(&mut self, skip: Skip, world: &mut World, ledger: &mut Ledger) -> bool {
+        let records = &self.client.records;
+        let sure = ahead(skip.sure_end(), records.at()).max(0).unsigned_abs() as usize;
+        self.drop_client(sure.min(records.len()), ledger);
+        if self.try_ends(skip, world, ledger) {
+            return true;
+        }
+        // Another copy of the client's bytes may be the one that the server took.
+        let mut index = 0;
+        while self.client.swap_second(index) {
+            if self.try_ends(skip, world, ledger) {
+                return true;
+            }
+            self.client.swap_second(index);
+            index += 1;
+        }
+        if self.is_dark() {
+            return false;
+        }
+        let records = &self.client.records;
+        if skip.has_end() {
+            let len = match begins(records.bytes()) {
+                Next::Whole(len) => len,
+                Next::Other => HEADER_BYTES,
+                Next::Part(_) => return false,
+            };
+            let is_taken = ahead(self.acknowledged, records.at().wrapping_add(len as u32)) >= 0;
+            if is_taken {
+                self.lose_skip(skip, world, ledger);
+            }
+            return is_taken;
+        }
+        if skip.end_from(records.end()).is_none() {
+            self.lose_skip(skip, world, ledger);
+            return true;
+        }
+        let begun = self.begun_record(skip).unwrap_or(records.len());
+        self.drop_client(begun.min(records.len().saturating_sub(KEPT_BYTES)), ledger);
+        false
+    }
+
+    /// The server has answered the request whose body went by: its end is known by what was received then.
+    pub(super) fn conclude(&mut self, world: &mut World, ledger: &mut Ledger) {
+        let Some(skip) = self.skip.filter(|skip| !skip.has_end()) else { return };
+        let is_over = world.requests.is_answered() || world.requests.body_left() != Some(skip.left());
+        // Before that the answer did not wait for the body; and a record that has begun will tell itself.
+        if !is_over || ahead(self.acknowledged, skip.sure_end()) < 0 || self.begun_record(skip).is_some() {
+            return;
+        }
+        let end = self.client.records.end();
+        match skip.records_before(end).filter(|_| end == self.acknowledged) {
+            Some(records) => {
+                self.drop_client(self.client.records.len(), ledger);
+                world.requests.pass_sealed(end, skip.left(), ledger);
+                self.skip = Some(skip.with_end(records));
+            }
+            None => self.lose_skip(skip, world, ledger),
+        }
+    }
+
+    /// Reads the record that stands where the body can end, if one verifies as that one.
+    fn try_ends(&mut self, skip: Skip, world: &mut World, ledger: &mut Ledger) -> bool {
+        let records = &self.client.records;
+        let (begin, end) = (records.at(), records.end());
+        let mut next = begin;
+        while let Some(at) = skip.end_from(next).filter(|at| ahead(end, *at) > 0) {
+            next = at.wrapping_add(1);
+            let from = at.wrapping_sub(begin) as usize;
+            let bytes = &self.client.records.bytes()[from..];
+            let (Next::Whole(len), Some(passed)) = (begins(bytes), skip.records_before(at)) else { continue };
+            if !self.pay(len, ledger) {
+                return false;
+            }
+            let record = &self.client.records.bytes()[from..from + len];
+            let opened = self.session.open_behind(Side::Client, passed, record, &mut self.plain);
+            match opened {
+                Opened::Data | Opened::Control | Opened::Closed => {}
+                Opened::Dark(dark) => {
+                    self.go_dark(dark.into(), ledger);
+                    return false;
+                }
+                _ => continue,
+            }
+            self.drop_client(from, ledger);
+            self.skip = None;
+            if !skip.has_end() {
+                world.requests.pass_sealed(at, skip.left(), ledger);
+            }
+            self.consume(Side::Client, len, &opened, world, ledger);
+            return true;
+        }
+        false
+    }
+
+    /// Where the first record begins that may stand behind the body, and is not all there.
+    fn begun_record(&self, skip: Skip) -> Option<usize> {
+        let records = &self.client.records;
+        let mut next = records.at();
+        while let Some(at) = skip.end_from(next).filter(|at| ahead(records.end(), *at) > 0) {
+            next = at.wrapping_add(1);
+            let from = at.wrapping_sub(records.at()) as usize;
+            if let Next::Part(_) = begins(&records.bytes()[from..]) {
+                return Some(from);
+            }
+        }
+        None
+    }
+
+    /// Something else was among the records of the body, or a forged copy stands in the place of the one behind it.
+    fn lose_skip(&mut self, skip: Skip, world: &mut World, ledger: &mut Ledger) {
+        self.skip = None;
+        self.session.pass_over(Side::Client, skip.least_records());
+        let bytes = self.client.records.end().wrapping_sub(skip.from());
+        self.lose_client(bytes, world, ledger);
+    }
+
+    fn drop_client(&mut self, len: usize, ledger: &mut Ledger) {
+        self.client.take(len);
+        ledger.discard(Discard::Undecrypted, len);
+    }
+}
+
+/// What a body's last bytes may be taken for is tried in vain: so the version that all encrypted records have counts too.
+fn begins(bytes: &[u8]) -> Next {
+    match bytes {
+        [_, 3, 3, ..] | [_, 3] | [_] => records::next(bytes),
+        _ => Next::Other,
+    }
+}
