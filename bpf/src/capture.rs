@@ -218,15 +218,15 @@ impl State {
             return;
         };
         self.with_flows(|flows, ledger, mut done| {
-            let label = secret.label.as_bytes();
-            flows.secret(random, label, &secret.secret, secret.ktime_ns, ledger, &mut done);
+            let logged = tls::Logged { random, label: secret.label.as_bytes(), secret: &secret.secret, by: secret.by };
+            flows.secret(&logged, secret.ktime_ns, ledger, &mut done);
         });
     }
 
     /// Books how connections' TLS stands; tells each target of one once.
     fn take_tls_changes(&mut self) -> TlsNews {
         let mut news = TlsNews::default();
-        for (id, change) in self.flows.take_tls_changes() {
+        for (id, change) in self.flows.take_tls_changes(monotonic_ns()) {
             if let Some(target) = self.targets.get_mut(&id) {
                 target.tls.count(change);
             }
@@ -236,6 +236,14 @@ impl State {
                 Change::Waits => news.waiting.insert(id),
                 Change::Speaks => news.sealed.insert(id),
                 Change::Called { .. } => news.called.insert(id),
+                Change::Unlogged { began_ns } => {
+                    news.unlogged.push((id, began_ns));
+                    false
+                }
+                Change::Proven(by) => {
+                    news.proven.push(by);
+                    false
+                }
                 Change::State(_) => false,
             };
         }
@@ -317,6 +325,10 @@ struct TlsNews {
     unkeyed: BTreeSet<u64>,
     /// Whose calls are read.
     called: BTreeSet<u64>,
+    /// Of which no secret was logged, with when the connection began.
+    unlogged: Vec<(u64, u64)>,
+    /// Who logged secrets that records verified with.
+    proven: Vec<tls::Logger>,
 }
 
 /// Children of targets that tell theirs apart: a node has some hundreds, and pods' sandboxes speak to nobody.
@@ -536,6 +548,10 @@ impl Owner<'_, '_> {
     fn tend_probes(&self) {
         let mut news = self.state.borrow_mut().take_tls_changes();
         if let Ok(probes) = &mut *self.probes.borrow_mut() {
+            std::mem::take(&mut news.proven).into_iter().for_each(|by| probes.note_verified(by));
+            std::mem::take(&mut news.unlogged)
+                .into_iter()
+                .for_each(|(id, began_ns)| probes.note_unlogged(id, began_ns));
             probes.tick();
             for id in std::mem::take(&mut news.unkeyed) {
                 probes.look_again(id);

@@ -71,6 +71,8 @@ pub struct Flow {
 struct Told {
     state: Option<tls::State>,
     waits: bool,
+    unlogged: bool,
+    proven: bool,
     called: bool,
     /// It speaks again, and that is not told yet.
     speaks: bool,
@@ -258,6 +260,16 @@ impl Flow {
             // All in one step; a handshake it was.
             tell(tls::Change::State(tls::State::Opening));
         }
+        // One that is not given up yet may be waited for.
+        if tls.is_dark() && tls.goes_unlogged() && !std::mem::replace(&mut self.told.unlogged, true) {
+            tell(tls::Change::Unlogged { began_ns: tls.since_ns() });
+        }
+        if !self.told.proven {
+            for by in tls.proven_by().into_iter().flatten() {
+                self.told.proven = true;
+                tell(tls::Change::Proven(by));
+            }
+        }
         // HTTP/2 by calls is not read either.
         let is_called = || self.called.as_ref().is_some_and(|stream| stream.has_begun() && !stream.is_silent());
         if let tls::State::Dark(why) = state
@@ -274,6 +286,16 @@ impl Flow {
         }
         if tls.waits_for_secret() && !std::mem::replace(&mut self.told.waits, true) {
             tell(tls::Change::Waits);
+        }
+    }
+
+    /// It is not waited for any more: tells that no secret of it was logged, if so.
+    pub fn tell_if_unlogged(&mut self, tell: &mut impl FnMut(tls::Change)) {
+        if let Some(tls) = &self.tls
+            && tls.goes_unlogged()
+            && !std::mem::replace(&mut self.told.unlogged, true)
+        {
+            tell(tls::Change::Unlogged { began_ns: tls.since_ns() });
         }
     }
 

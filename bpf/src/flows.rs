@@ -1,5 +1,5 @@
 //! All connections, bounded: the one idle longest leaves first.
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use hashbrown::HashMap;
 
@@ -12,6 +12,10 @@ use crate::wire;
 
 /// A connection without packets for this long is forgotten; the kernel's entry goes by LRU.
 const IDLE_NS: u64 = 3_600_000_000_000;
+/// A secret is logged before its library sends what it encrypts with it; this allows for a slow agent.
+const UNLOGGED_NS: u64 = 2_000_000_000;
+/// Connections that wait for a secret and are looked at again; more of them would tell nothing new.
+const MAX_WAITING: usize = 1024;
 
 pub struct Flows {
     flows: HashMap<u64, Flow>,
@@ -20,6 +24,8 @@ pub struct Flows {
     store: Store,
     /// Connections of a target whose TLS stands otherwise than before.
     tls_changes: Vec<(u64, tls::Change)>,
+    /// Connections that began to wait for their secrets, and when.
+    waiting: VecDeque<(u64, u64)>,
     /// Calls are read where packets are of no use.
     with_calls: bool,
     /// Connections that ended by their packets, and of which calls from before may still come: in this round and before. At
@@ -35,6 +41,7 @@ impl Flows {
             limits,
             store: Store::default(),
             tls_changes: Vec::new(),
+            waiting: VecDeque::new(),
             with_calls: false,
             ending: Default::default(),
         }
@@ -78,7 +85,12 @@ impl Flows {
         if ends {
             flow.finish(Drop::NoResponse, &mut self.store, ledger, &mut |exchange| done(target, exchange));
         }
-        flow.take_tls_changes(&mut |change| self.tls_changes.push((target, change)));
+        flow.take_tls_changes(&mut |change| {
+            if change == tls::Change::Waits && self.waiting.len() < MAX_WAITING {
+                self.waiting.push_back((record.flow_id, record.ktime_ns));
+            }
+            self.tls_changes.push((target, change));
+        });
         if ends {
             self.flows.remove(&record.flow_id);
         } else if flow.closed && !was_closed {
@@ -165,14 +177,12 @@ impl Flows {
     /// Takes a secret as a TLS library logged it. `now_ns`: CLOCK_MONOTONIC.
     pub fn secret(
         &mut self,
-        random: &tls::ClientRandom,
-        label: &[u8],
-        secret: &[u8],
+        logged: &tls::Logged,
         now_ns: u64,
         ledger: &mut Ledger,
         done: &mut impl FnMut(u64, wire::Exchange),
     ) {
-        for id in self.store.add(random, label, secret, now_ns) {
+        for id in self.store.add(logged, now_ns) {
             if let Some(flow) = self.flows.get_mut(&id) {
                 let target = flow.target;
                 flow.advance(&mut self.store, ledger, &mut |exchange| done(target, exchange));
@@ -181,7 +191,16 @@ impl Flows {
         }
     }
 
-    pub fn take_tls_changes(&mut self) -> Vec<(u64, tls::Change)> {
+    /// `now_ns`: CLOCK_MONOTONIC.
+    pub fn take_tls_changes(&mut self, now_ns: u64) -> Vec<(u64, tls::Change)> {
+        while let Some((id, _)) =
+            self.waiting.pop_front_if(|(_, since_ns)| now_ns.saturating_sub(*since_ns) >= UNLOGGED_NS)
+        {
+            if let Some(flow) = self.flows.get_mut(&id) {
+                let target = flow.target;
+                flow.tell_if_unlogged(&mut |change| self.tls_changes.push((target, change)));
+            }
+        }
         std::mem::take(&mut self.tls_changes)
     }
 

@@ -156,7 +156,10 @@ pub struct TlsProcess {
     pub build_id: Option<String>,
     pub probe: String,
     pub attached: bool,
+    pub armed: Either<bool, Null>,
     pub secrets: f64,
+    pub verified: f64,
+    pub proof: String,
 }
 
 #[napi(object)]
@@ -399,7 +402,10 @@ fn to_process(process: ProcessCoverage) -> TlsProcess {
         build_id: process.build_id,
         probe: process.probe,
         attached: process.attached,
+        armed: process.armed.map_or(Either::B(Null), Either::A),
         secrets: process.hits as f64,
+        verified: process.verified as f64,
+        proof: process.proof.name().to_owned(),
     }
 }
 

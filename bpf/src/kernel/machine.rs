@@ -11,6 +11,7 @@ use crate::flow::{Limits, default_response_headers};
 use crate::flows::Flows;
 use crate::ledger::Ledger;
 use crate::record::Record;
+use crate::tls::{Logged, Logger};
 use crate::wire::Exchange;
 
 const FIN: u8 = 1;
@@ -132,7 +133,8 @@ impl Machine<'_> {
     /// A TLS library logs it.
     pub fn secret(&mut self, client_random: &[u8; 32], label: &[u8], secret: &[u8]) {
         let Self { flows, ledger, done, .. } = self;
-        flows.secret(client_random, label, secret, 0, ledger, &mut |_, exchange| done.push(exchange));
+        let logged = Logged { random: client_random, label, secret, by: Logger::default() };
+        flows.secret(&logged, 0, ledger, &mut |_, exchange| done.push(exchange));
     }
 
     /// What the owner thread does every millisecond.

@@ -305,7 +305,7 @@ fn a_connection_whose_beginning_was_lost_is_told_as_dark() {
         machine.send(&record_of(23, 40));
         machine.answer(&record_of(23, 40));
         machine.drain();
-        let told: Vec<_> = machine.flows.take_tls_changes().into_iter().map(|(_, change)| change).collect();
+        let told: Vec<_> = machine.flows.take_tls_changes(0).into_iter().map(|(_, change)| change).collect();
         assert_eq!(told, [State::Opening, State::Dark(Why::BeginningLost)].map(Change::State));
         assert!(machine.close().is_empty());
         let ledger = &machine.ledger;

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::conversation::Plan;
 use super::flow_properties::{CLIENT_ISN, SERVER_ISN, Segment, hold, plan, record_conversation};
+use super::{Logged, Logger};
 use crate::flow::{Limits, Wish, default_response_headers};
 use crate::flow_properties::{Call as Exchanged, call, check, index_of, request_bytes, response_bytes};
 use crate::flows::Flows;
@@ -151,7 +152,8 @@ proptest! {
             for (label, secret) in &conversation.secrets {
                 let Capture { flows, ledger, exchanges, .. } = capture;
                 let random = &conversation.client_random;
-                flows.secret(random, label.as_bytes(), secret, 0, ledger, &mut |_, exchange| exchanges.push(exchange));
+                let logged = Logged { random, label: label.as_bytes(), secret, by: Logger::default() };
+                flows.secret(&logged, 0, ledger, &mut |_, exchange| exchanges.push(exchange));
             }
         };
         if is_logged {
@@ -231,13 +233,13 @@ fn called() -> (Vec<Segment>, Capture) {
 fn a_called_connection_of_which_the_kernel_does_not_know_that_is_told_of_when_it_speaks_again() {
     for (silent_ns, told) in [(1_000_000_000, vec![]), (61_000_000_000, vec![(3, Change::Speaks)])] {
         let (segments, mut capture) = called();
-        capture.flows.take_tls_changes();
+        capture.flows.take_tls_changes(0);
         // Another connection took its slot.
         capture.is_called = false;
         let from_client = segments.iter().rfind(|segment| !segment.is_out()).unwrap();
         for again in 0..2 {
             capture.packet(&Segment { time: silent_ns + again, ..from_client.clone() });
         }
-        assert_eq!(capture.flows.take_tls_changes(), told, "after {silent_ns} ns");
+        assert_eq!(capture.flows.take_tls_changes(0), told, "after {silent_ns} ns");
     }
 }

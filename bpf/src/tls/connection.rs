@@ -10,7 +10,7 @@ use super::records::{self, HEADER_BYTES, Next};
 use super::secrets::SecretSet;
 use super::session::{Alpn, Dark, Opened, Session, Side};
 use super::skip::Skip;
-use super::store::{ClientRandom, Store};
+use super::store::{ClientRandom, Loggers, Store};
 use super::suite::Version;
 use crate::http1::request::{Begin, Requests};
 use crate::http1::response::Responses;
@@ -29,6 +29,8 @@ const WAIT_NS: u64 = 60_000_000_000;
 const MAX_BAD: u32 = 16;
 /// The least that a lost record takes: a header, a tag and a byte.
 const LEAST_RECORD: u32 = 22;
+/// RFC 8446 section 5.1
+const ALERT: u8 = 21;
 /// In `Requests::gap`: more than any message can hold, so that nothing is assumed of what follows.
 const UNKNOWN: u32 = 1 << 30;
 
@@ -118,6 +120,12 @@ pub struct Connection {
     opened: bool,
     /// What is encrypted was seen, and no secret for it.
     waits: bool,
+    /// Some secret of it has come.
+    keyed: bool,
+    /// As of `goes_unlogged`, when it was given up.
+    unlogged: bool,
+    /// Whose secrets opened it.
+    proven_by: Loggers,
     /// The server has received everything of the client's before this.
     pub(super) acknowledged: u32,
     /// Records of the server's that were read, and what the kernel's count is behind that.
@@ -153,6 +161,9 @@ impl Connection {
             state: State::Opening,
             opened: false,
             waits: false,
+            keyed: false,
+            unlogged: false,
+            proven_by: Loggers::default(),
             acknowledged: client_at,
             server_index: 0,
             kernel_offset: Some(0),
@@ -188,6 +199,23 @@ impl Connection {
     /// Its handshake has got to where it is encrypted, and no secret has come (yet).
     pub fn waits_for_secret(&self) -> bool {
         self.state == State::Opening && self.waits
+    }
+
+    /// Its server has gone on behind what is encrypted, so it had the secrets of its handshake, and none of them was logged.
+    /// What only a client sends says nothing: anybody may send that.
+    pub fn goes_unlogged(&self) -> bool {
+        let goes_on = || !self.server.lost && self.server.records.bytes().first().is_some_and(|kind| *kind != ALERT);
+        self.unlogged || (self.waits_for_secret() && !self.keyed && goes_on())
+    }
+
+    /// Who logged the secrets that opened it.
+    pub fn proven_by(&self) -> Loggers {
+        self.proven_by
+    }
+
+    /// When it began, CLOCK_MONOTONIC.
+    pub fn since_ns(&self) -> u64 {
+        self.since_ns
     }
 
     /// What is told of it with each exchange.
@@ -283,6 +311,7 @@ impl Connection {
 
     /// Nothing more will come.
     pub fn finish(&mut self, why: Discard, store: &mut Store, ledger: &mut Ledger) {
+        self.unlogged = self.goes_unlogged();
         for half in [&mut self.client, &mut self.server] {
             let at = half.records.end();
             ledger.discard(why, half.restart(at));
@@ -296,6 +325,7 @@ impl Connection {
     }
 
     pub fn go_dark(&mut self, why: Why, ledger: &mut Ledger) {
+        self.unlogged = self.goes_unlogged();
         for half in [&mut self.client, &mut self.server] {
             let at = half.records.end();
             ledger.discard(Discard::Undecrypted, half.restart(at));
@@ -419,6 +449,9 @@ impl Connection {
             return Opened::Bad;
         };
         let secrets = self.claimed.as_ref().and_then(|random| world.store.get(random));
+        if !self.keyed {
+            self.keyed = secrets.is_some_and(|secrets| !secrets.is_empty());
+        }
         let opened = self.session.open(side, record, secrets, &mut self.plain);
         if self.claimed.is_none()
             && let Some(random) = self.session.client_random()
@@ -450,6 +483,8 @@ impl Connection {
             Side::Client => {
                 if self.state == State::Opening {
                     self.state = State::Open;
+                    self.proven_by =
+                        self.claimed.as_ref().map(|random| world.store.loggers(random)).unwrap_or_default();
                 }
                 world.requests.data(seq, &self.plain, origin, true, ledger);
                 // Places in the plaintext mean nothing to the kernel.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::conversation::{Conversation, Plan, Step};
 use super::session::Side;
-use super::{Change, State, Store};
+use super::{Change, Logged, Logger, State, Store};
 use crate::flow::{Flow, Limits, default_response_headers};
 use crate::flow_properties::{Call, call, check, index_of, request_bytes, response_bytes};
 use crate::ledger::{Drop, Ledger};
@@ -131,7 +131,9 @@ pub(super) fn play_skipping(conversation: &Conversation, segments: &[Segment], l
     for (n, segment) in segments.iter().enumerate() {
         for ((label, secret), late) in conversation.secrets.iter().zip(late.iter().cycle()) {
             if *late == n {
-                let waiting = store.add(&conversation.client_random, label.as_bytes(), secret, 0);
+                let random = &conversation.client_random;
+                let logged = Logged { random, label: label.as_bytes(), secret, by: Logger::default() };
+                let waiting = store.add(&logged, 0);
                 if let (Some(flow), false) = (&mut flow, waiting.is_empty()) {
                     flow.advance(&mut store, &mut ledger, &mut |e| out.push(e));
                 }

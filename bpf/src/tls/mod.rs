@@ -38,6 +38,8 @@ mod rfc8448_tests;
 #[cfg(test)]
 mod session_tests;
 #[cfg(test)]
+mod unlogged_tests;
+#[cfg(test)]
 mod upload_properties;
 #[cfg(test)]
 mod upload_tests;
@@ -46,7 +48,7 @@ pub use connection::{ClientBytes, Connection, State, Why, World};
 pub use guard::{keep_private, wipe_stack};
 #[cfg(test)]
 pub(crate) use session::Side;
-pub use store::{ClientRandom, Store};
+pub use store::{Logged, Logger, Store};
 pub use tally::{Change, Tally};
 
 /// How TLS is read.

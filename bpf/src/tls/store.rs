@@ -13,9 +13,28 @@ const MAX_FLOWS: usize = 8;
 
 pub type ClientRandom = [u8; 32];
 
+/// Who logged a secret: the process, and the instruction at which its probe stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Logger {
+    pub tgid: u32,
+    pub ip: u64,
+}
+
+/// One line of a key log.
+pub struct Logged<'a> {
+    pub random: &'a ClientRandom,
+    pub label: &'a [u8],
+    pub secret: &'a [u8],
+    pub by: Logger,
+}
+
+/// Server and client, if both are targets.
+pub type Loggers = [Option<Logger>; 2];
+
 struct Entry {
     /// In a place of its own: the table moves its entries when it grows, and leaves copies behind.
     set: Box<SecretSet>,
+    loggers: Loggers,
     since_ns: u64,
     /// The connections that have shown this client random. Only what verifies tells whose the secrets are.
     flows: Vec<u64>,
@@ -40,12 +59,21 @@ impl Store {
     }
 
     /// Takes a secret as it was logged. Gives the connections that may go on with it.
-    pub fn add(&mut self, random: &ClientRandom, label: &[u8], secret: &[u8], now_ns: u64) -> Vec<u64> {
+    pub fn add(&mut self, logged: &Logged, now_ns: u64) -> Vec<u64> {
+        let Logged { random, label, secret, by } = *logged;
         let Some(entry) = self.entry(random, now_ns) else {
             self.unclaimed += 1;
             return Vec::new();
         };
-        if entry.set.set(label, secret) { entry.flows.clone() } else { Vec::new() }
+        if !entry.set.set(label, secret) {
+            return Vec::new();
+        }
+        if !entry.loggers.contains(&Some(by))
+            && let Some(free) = entry.loggers.iter_mut().find(|logger| logger.is_none())
+        {
+            *free = Some(by);
+        }
+        entry.flows.clone()
     }
 
     /// A connection has shown its client random: it is told of the secrets that still come.
@@ -60,6 +88,11 @@ impl Store {
 
     pub fn get(&self, random: &ClientRandom) -> Option<&SecretSet> {
         self.entries.get(random).map(|entry| entry.set.as_ref())
+    }
+
+    /// Who logged these secrets.
+    pub fn loggers(&self, random: &ClientRandom) -> Loggers {
+        self.entries.get(random).map(|entry| entry.loggers).unwrap_or_default()
     }
 
     /// The connection is over.
@@ -86,7 +119,7 @@ impl Store {
         Some(self.entries.entry(*random).or_insert_with(|| {
             let set = Box::<SecretSet>::default();
             guard::lock(&*set);
-            Entry { set, since_ns: now_ns, flows: Vec::new() }
+            Entry { set, loggers: Loggers::default(), since_ns: now_ns, flows: Vec::new() }
         }))
     }
 
@@ -112,14 +145,33 @@ mod tests {
     use super::*;
 
     const LABEL: &[u8] = b"CLIENT_RANDOM";
+    const BY: Logger = Logger { tgid: 7, ip: 0x1000 };
+
+    fn line<'a>(random: &'a ClientRandom, label: &'a [u8], secret: &'a [u8], by: Logger) -> Logged<'a> {
+        Logged { random, label, secret, by }
+    }
+
+    #[test]
+    fn whose_secrets_they_are_is_known_and_a_secret_that_is_not_taken_makes_nobody_its_logger() {
+        let mut store = Store::default();
+        store.add(&line(&[1; 32], LABEL, &[7; 48], BY), 0);
+        let [client, liar] = [8, 9].map(|tgid| Logger { tgid, ..BY });
+        store.add(&line(&[1; 32], LABEL, &[8; 48], liar), 0);
+        store.add(&line(&[1; 32], b"EXPORTER_SECRET", &[7; 48], liar), 0);
+        assert_eq!(store.loggers(&[1; 32]), [Some(BY), None]);
+        store.add(&line(&[1; 32], LABEL, &[7; 48], client), 0);
+        store.add(&line(&[1; 32], LABEL, &[7; 48], BY), 0);
+        assert_eq!(store.loggers(&[1; 32]), [Some(BY), Some(client)]);
+        assert_eq!(store.loggers(&[2; 32]), [None, None]);
+    }
 
     #[test]
     fn a_secret_finds_its_connection_whichever_comes_first_and_ends_with_it() {
         let mut store = Store::default();
-        assert!(store.add(&[1; 32], LABEL, &[7; 48], 0).is_empty());
+        assert!(store.add(&line(&[1; 32], LABEL, &[7; 48], BY), 0).is_empty());
         store.claim(&[1; 32], 10, 0);
         store.claim(&[2; 32], 20, 0);
-        assert_eq!(store.add(&[2; 32], LABEL, &[7; 48], 0), [20]);
+        assert_eq!(store.add(&line(&[2; 32], LABEL, &[7; 48], BY), 0), [20]);
         assert!(store.get(&[1; 32]).is_some() && store.get(&[2; 32]).is_some());
         store.forget(&[1; 32], 10);
         store.forget(&[2; 32], 99);
@@ -132,17 +184,17 @@ mod tests {
         store.claim(&[1; 32], 10, 0);
         store.claim(&[1; 32], 11, 0);
         store.forget(&[1; 32], 11);
-        assert_eq!(store.add(&[1; 32], LABEL, &[7; 48], 0), [10]);
+        assert_eq!(store.add(&line(&[1; 32], LABEL, &[7; 48], BY), 0), [10]);
     }
 
     #[test]
     fn what_no_connection_asks_for_goes_in_time_or_for_room_and_is_counted() {
         let mut store = Store::new(4);
         for n in 0..4 {
-            store.add(&[n; 32], LABEL, &[7; 48], u64::from(n));
+            store.add(&line(&[n; 32], LABEL, &[7; 48], BY), u64::from(n));
         }
         store.claim(&[0; 32], 10, 0);
-        store.add(&[9; 32], LABEL, &[7; 48], 9);
+        store.add(&line(&[9; 32], LABEL, &[7; 48], BY), 9);
         assert!(store.get(&[0; 32]).is_some() && store.get(&[9; 32]).is_some());
         assert_eq!(store.unclaimed, 2);
         store.expire(UNCLAIMED_NS + 20);

@@ -2,6 +2,7 @@
 use std::collections::BTreeMap;
 
 use super::connection::{State, Why};
+use super::store::Logger;
 
 /// Reasons told apart; a server that makes up cipher suites adds no more.
 const MAX_REASONS: usize = 32;
@@ -14,6 +15,12 @@ pub enum Change {
     Waits,
     /// It is read by calls, and speaks again after a long silence: the probes may be gone.
     Speaks,
+    /// Likewise, and the server went on: whatever logs its secrets has not. `began_ns`: CLOCK_MONOTONIC.
+    Unlogged {
+        began_ns: u64,
+    },
+    /// Its records verified with secrets of this logger.
+    Proven(Logger),
     /// Its library's calls are read, from its beginning unless it is `late`. `was_dark`: that it is dark was told before.
     Called {
         why: Why,
@@ -43,7 +50,7 @@ impl Tally {
             Change::State(State::Opening) => self.handshakes += 1,
             Change::State(State::Open) => self.decrypted += 1,
             Change::State(State::Dark(why)) => *of(&mut self.dark, why) += 1,
-            Change::Waits | Change::Speaks => {}
+            Change::Waits | Change::Speaks | Change::Unlogged { .. } | Change::Proven(_) => {}
             Change::Called { why, was_dark, late } => {
                 if was_dark {
                     let dark = of(&mut self.dark, why);

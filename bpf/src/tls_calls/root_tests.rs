@@ -21,6 +21,7 @@ use crate::cgroup;
 use crate::flow::{Limits, default_response_headers};
 use crate::kernel::{Kernel, Kind, Storage, check_capabilities};
 use crate::tls;
+use crate::tls_probes::finding;
 use crate::wire;
 
 /// Far longer than anything here takes.
@@ -54,6 +55,45 @@ context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain('cert', 'key')
 server.socket = context.wrap_socket(server.socket, server_side=True)
 server.serve_forever()
+"#;
+
+/// Puts the code of its libssl as it is in the file once, when it is told to.
+const RESTORER: &str = r#"
+import os, threading, time
+def restore():
+    while not os.path.exists('restore'):
+        time.sleep(0.01)
+    with open('/proc/self/mem', 'r+b', buffering=0) as memory:
+        for line in open('/proc/self/maps'):
+            if 'r-xp' in line and 'libssl' in line:
+                place, _, offset, _, _, path = line.split()
+                start, end = (int(x, 16) for x in place.split('-'))
+                with open(path, 'rb') as file:
+                    file.seek(int(offset, 16))
+                    original = file.read(end - start)
+                memory.seek(start)
+                present = memory.read(end - start)
+                for at in range(len(original)):
+                    if present[at] != original[at]:
+                        memory.seek(start + at)
+                        memory.write(original[at:at + 1])
+                        print(at, file=open('restored', 'a'))
+threading.Thread(target=restore, daemon=True).start()
+"#;
+
+const SHARER: &str = r#"
+import ctypes, mmap, os, ssl, sys
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_size_t]
+MAP_FIXED = 0x10
+at = int(sys.argv[2]) & -mmap.PAGESIZE
+for line in open('/proc/self/maps').readlines():
+    if 'r-xp' in line and 'libssl' in line:
+        place, _, offset, _, _, path = line.split()
+        address = int(place.split('-')[0], 16) + at - int(offset, 16)
+        flags = mmap.MAP_SHARED | MAP_FIXED
+        assert libc.mmap(address, mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_EXEC, flags, os.open(path, os.O_RDONLY), at) == address
 "#;
 
 /// A directory, a cgroup and processes, gone at the end.
@@ -90,6 +130,22 @@ impl Bench {
         let port = free_port();
         let mut command = Command::new("/usr/bin/python3");
         command.arg("-c").arg(SERVER).arg(port.to_string());
+        self.spawn(command, port)
+    }
+
+    /// Likewise, of one that takes the probe out of its own code.
+    fn serve_restoring(&mut self) -> u16 {
+        let port = free_port();
+        let mut command = Command::new("/usr/bin/python3");
+        command.arg("-c").arg(format!("{RESTORER}{SERVER}")).arg(port.to_string());
+        self.spawn(command, port)
+    }
+
+    /// Likewise, of one that has mapped the page of its libssl at this place in the file shared.
+    fn serve_sharing(&mut self, offset: u64) -> u16 {
+        let port = free_port();
+        let mut command = Command::new("/usr/bin/python3");
+        command.arg("-c").arg(format!("{SHARER}{SERVER}")).args([port.to_string(), offset.to_string()]);
         self.spawn(command, port)
     }
 
@@ -326,6 +382,20 @@ impl Watch {
         }
     }
 
+    /// One connection once the probes on calls stand, the next from its beginning.
+    fn assert_read_by_calls(&mut self, port: u16) {
+        let mut late = Client::connect(port, "late");
+        self.until_read(&mut late);
+        let mut next = Client::connect(port, "next");
+        let ids = ["/a", "/chunked?50000", "/b"].map(|target| next.ask("GET", target, b""));
+        for id in &ids {
+            let exchange = self.until(id, |watch| watch.exchange(id).cloned());
+            let bound_by = exchange.connection.unwrap().tls.unwrap().bound_by;
+            assert_eq!((bound_by.as_str(), exchange.joined_late, exchange.gap), ("call", false, false));
+            assert_eq!(header(&exchange.response.unwrap().headers, "x-id"), *id);
+        }
+    }
+
     fn account(&self) -> Account {
         self.ask(Ask::Account)
     }
@@ -498,6 +568,89 @@ fn in_mode_calls_new_connections_are_read_the_same_way_and_no_secret_is_taken() 
     assert!(watch.coverage().processes.is_empty());
     let account = watch.close();
     assert!(account.closes, "{:?} {:?}", account.ledger, account.counters);
+}
+
+#[test]
+fn a_probe_that_three_connections_pass_without_a_word_is_contradicted_and_the_next_are_read_by_calls() {
+    let Some(mut bench) = Bench::new() else { return };
+    let port = bench.serve_restoring();
+    let mut watch = Watch::start(tls::Mode::Auto);
+    watch.select(&bench);
+    let proof = |watch: &Watch| watch.coverage().processes.iter().find(|row| row.attached).map(|row| row.proof.name());
+    watch.until("the probe stands", |watch| (proof(watch) == Some("armed")).then_some(()));
+    fs::write(bench.dir.join("restore"), "").unwrap();
+    wait("it is taken out", || fs::read_to_string(bench.dir.join("restored")).ok().filter(|text| text.ends_with('\n')));
+
+    for n in 0..2 {
+        Client::connect(port, &format!("dark{n}")).ask("GET", "/dark", b"");
+    }
+    watch.until("they are dark", |watch| (watch.coverage().tls.dark.values().sum::<u64>() == 2).then_some(()));
+    // Longer than a round of looking at processes.
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(12) {
+        watch.turn();
+        assert_eq!(proof(&watch), Some("armed"), "two are not enough");
+    }
+    assert!(watch.coverage().calls.is_empty());
+    Client::connect(port, "dark2").ask("GET", "/dark", b"");
+    watch.until("it is contradicted", |watch| (proof(watch) == Some("contradicted")).then_some(()));
+    let row = watch.coverage().processes.into_iter().find(|row| row.attached).unwrap();
+    assert!(row.probe.contains("logged nothing") && (row.hits, row.verified) == (0, 0), "{row:?}");
+
+    watch.assert_read_by_calls(port);
+    assert!(watch.exchanges.iter().all(|e| !header(&e.request.as_ref().unwrap().headers, "x-id").starts_with("dark")));
+    assert_eq!(proof(&watch), Some("contradicted"), "calls prove nothing of it");
+    let account = watch.close();
+    assert!(account.closes, "{:?} {:?}", account.ledger, account.counters);
+}
+
+#[test]
+fn a_server_in_which_the_probe_cannot_stand_is_read_by_calls_from_its_first_connection_on() {
+    let Some(mut bench) = Bench::new() else { return };
+    let places = ["/lib", "/usr/lib"].map(|root| format!("{root}/x86_64-linux-gnu/libssl.so.3"));
+    let library = places.iter().find_map(|path| fs::read(path).ok()).unwrap();
+    let site = finding::examine(&library).unwrap().site.unwrap();
+    let port = bench.serve_sharing(site.offset);
+    let mut watch = Watch::start(tls::Mode::Auto);
+    watch.select(&bench);
+    let row = watch.until("it is known that it stands nowhere", |watch| {
+        watch.coverage().processes.into_iter().find(|row| row.proof.name() == "unarmed")
+    });
+    assert!(row.probe.contains("maps it shared") && row.armed == Some(false), "{row:?}");
+    watch.assert_read_by_calls(port);
+    assert!(watch.coverage().tls.dark.is_empty(), "{:?}", watch.coverage().tls);
+    let account = watch.close();
+    assert!(account.closes, "{:?} {:?}", account.ledger, account.counters);
+}
+
+#[test]
+fn what_is_read_proves_the_probe_of_each_worker_that_served_it() {
+    let Some(mut bench) = Bench::new() else { return };
+    if Command::new("nginx").arg("-v").output().is_err() {
+        return eprintln!("not tested: needs nginx");
+    }
+    let port = bench.nginx(2);
+    let mut watch = Watch::start(tls::Mode::Auto);
+    watch.select(&bench);
+    let proofs = |watch: &Watch| {
+        let rows = watch.coverage().processes;
+        rows.iter().filter(|row| row.attached).map(|row| row.proof.name()).collect::<Vec<_>>()
+    };
+    watch.until("the probe stands in the master and both workers", |watch| {
+        (proofs(watch) == ["armed"; 3]).then_some(())
+    });
+    let mut sent = 0;
+    let is_proven = |watch: &Watch| proofs(watch).iter().filter(|proof| **proof == "proven").count() == 2;
+    wait("both workers have served", || {
+        let id = Client::connect(port, &format!("new{sent}")).ask("GET", "/", b"");
+        sent += 1;
+        watch.until(&id, |watch| watch.exchange(&id).map(|_| ()));
+        is_proven(&watch).then_some(())
+    });
+    let rows = watch.coverage().processes;
+    assert_eq!(rows.iter().map(|row| row.verified).sum::<u64>(), sent, "each connection once, whatever it asks");
+    assert!(rows.iter().any(|row| row.attached && (row.verified, row.proof.name()) == (0, "armed")), "the master");
+    watch.assert_right();
 }
 
 #[test]

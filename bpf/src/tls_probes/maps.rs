@@ -24,6 +24,9 @@ pub struct Mapping {
     /// In the file, of `start`.
     pub offset: u64,
     pub file: FileId,
+    /// What is written there goes to the file, or may: others may write.
+    pub shared: bool,
+    pub writable: bool,
     /// In the process's mount namespace.
     pub path: PathBuf,
     /// Nothing, or another file, lies at `path` now.
@@ -63,7 +66,11 @@ fn line(line: &[u8]) -> Option<(bool, Mapping)> {
     };
     let hex = |digits: &str| u64::from_str_radix(digits, 16).ok();
     let (start, end) = field()?.split_once('-')?;
-    let executable = field()?.as_bytes().get(2) == Some(&b'x');
+    // rwxp: the last is `s` for a shared mapping.
+    let &[_, write, execute, sharing, ..] = field()?.as_bytes() else {
+        return None;
+    };
+    let (writable, executable, shared) = (write == b'w', execute == b'x', sharing == b's');
     let offset = hex(field()?)?;
     let (major, minor) = field()?.split_once(':')?;
     let ino: u64 = field()?.parse().ok()?;
@@ -74,7 +81,8 @@ fn line(line: &[u8]) -> Option<(bool, Mapping)> {
     let file = FileId { major: u32::from_str_radix(major, 16).ok()?, minor: u32::from_str_radix(minor, 16).ok()?, ino };
     let (path, deleted) = path.strip_suffix(b" (deleted)").map_or((path, false), |path| (path, true));
     let path = Path::new(OsStr::from_bytes(path)).to_owned();
-    Some((executable, Mapping { start: hex(start)?, end: hex(end)?, offset, file, path, deleted }))
+    let (start, end) = (hex(start)?, hex(end)?);
+    Some((executable, Mapping { start, end, offset, file, shared, writable, path, deleted }))
 }
 
 #[cfg(test)]
@@ -87,7 +95,7 @@ mod tests {
 55d0c0a00000-55d0c0a20000 r--p 00000000 fe:00 77                         /usr/sbin/nginx
 55d0c0a20000-55d0c0b00000 r-xp 00020000 fe:00 77                         /usr/sbin/nginx
 7f0000000000-7f0000001000 rwxp 00000000 00:00 0
-7f1000000000-7f1000001000 r-xp 00001000 103:1f 4294967297                /opt/a b/libssl.so.3 (deleted)
+7f1000000000-7f1000001000 rwxs 00001000 103:1f 4294967297                /opt/a b/libssl.so.3 (deleted)
 7ffd00000000-7ffd00002000 r-xp 00000000 00:00 0                          [vdso]
 ";
 
@@ -99,6 +107,7 @@ mod tests {
         assert_eq!(found.iter().map(|m| m.file).collect::<Vec<_>>(), [nginx, library]);
         assert_eq!((found[0].start, found[0].end, found[0].offset), (0x55d0_c0a2_0000, 0x55d0_c0b0_0000, 0x20000));
         assert_eq!((found[1].path.to_str(), found[1].deleted), (Some("/opt/a b/libssl.so.3"), true));
+        assert_eq!([&found[0], &found[1]].map(|m| (m.shared, m.writable)), [(false, false), (true, true)]);
         assert_eq!(at(TEXT, 0x55d0_c0a0_0000), Some(nginx));
     }
 
@@ -112,7 +121,7 @@ mod tests {
         fn a_line_is_read_back(start in 0u64..1 << 47, pages in 1u64..1 << 20, offset: u32, major in 0u32..4096, minor in 0u32..1 << 20, ino in 1u64.., name in "[a-z ]{0,20}[a-z]") {
             let end = start + pages * 4096;
             let text = format!("{start:x}-{end:x} r-xp {offset:08x} {major:02x}:{minor:02x} {ino}   /{name}\n");
-            let expected = Mapping { start, end, offset: offset.into(), file: FileId { major, minor, ino }, path: PathBuf::from(format!("/{name}")), deleted: false };
+            let expected = Mapping { start, end, offset: offset.into(), file: FileId { major, minor, ino }, shared: false, writable: false, path: PathBuf::from(format!("/{name}")), deleted: false };
             prop_assert_eq!(executable(text.as_bytes()).collect::<Vec<_>>(), vec![expected]);
         }
     }

@@ -10,19 +10,24 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::clock::monotonic_ns;
 use crate::error::CaptureError;
 use crate::kernel::Kind;
+use crate::tls::Logger;
 
 pub(crate) mod analysis;
+mod canary;
+mod contradiction;
 mod coverage;
 pub(crate) mod files;
-mod finding;
+pub(crate) mod finding;
 mod labels;
 pub(crate) mod maps;
+mod pagemap;
 pub(crate) mod processes;
 pub(crate) mod programs;
 #[cfg(test)]
@@ -36,6 +41,8 @@ pub(crate) mod uprobes;
 pub use coverage::ProcessCoverage;
 pub use secret::LoggedSecret;
 
+use canary::Proof;
+use contradiction::Contradictions;
 use coverage::Hits;
 use programs::Programs;
 use scanner::{Ask, Published, Scanner, lock};
@@ -48,6 +55,8 @@ const POP_AT_ONCE: usize = 8192;
 const EXECS_AT_ONCE: usize = 256;
 /// The scanner may be reading a large file system or decoding nothing at all; a close does not wait for ever.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
+/// What connections without secrets say of the probes; processes are looked at every five seconds.
+const JUDGE_EVERY: Duration = Duration::from_millis(250);
 
 pub struct Probes {
     secrets: OwnedFd,
@@ -61,6 +70,8 @@ pub struct Probes {
     noted: u64,
     missed: u64,
     hits: Hits,
+    contradictions: Contradictions,
+    judged: Instant,
     lost: Lost,
 }
 
@@ -107,6 +118,8 @@ impl Probes {
             noted: 0,
             missed: 0,
             hits: Hits::default(),
+            contradictions: Contradictions::default(),
+            judged: Instant::now(),
             lost: Lost::default(),
         })
     }
@@ -143,6 +156,22 @@ impl Probes {
             self.missed = missed;
             self.ask(Ask::Round);
         }
+        if self.contradictions.is_open() && self.judged.elapsed() >= JUDGE_EVERY {
+            self.judged = Instant::now();
+            let published = lock(&self.published);
+            self.contradictions.judge(published.looked_ns, |target| published.standing.get(&target).copied());
+        }
+    }
+
+    /// Records of a connection verified with a secret of this logger.
+    pub fn note_verified(&mut self, by: Logger) {
+        self.hits.verified(by);
+    }
+
+    /// A connection of this target, or child of one, got to where it is encrypted, and no secret of it was logged. `began_ns`:
+    /// CLOCK_MONOTONIC.
+    pub fn note_unlogged(&mut self, id: u64, began_ns: u64) {
+        self.contradictions.unlogged(id, began_ns, monotonic_ns());
     }
 
     /// Hands over the secrets that were logged since the last call, in the order of the calls. One read of memory when
@@ -170,18 +199,19 @@ impl Probes {
     }
 
     fn complete(&mut self, mut secret: LoggedSecret, origin: &Origin) -> Option<LoggedSecret> {
-        if !self.hits.count(secret.tgid, origin.ip) {
+        self.contradictions.hit(secret.target, secret.ktime_ns);
+        if !self.hits.count(secret.by) {
             let rows = Arc::clone(&lock(&self.published).rows);
             let alive: HashSet<u32> = rows.iter().map(|row| row.pid).collect();
             self.hits.retain(|tgid| alive.contains(&tgid));
-            if !self.hits.count(secret.tgid, origin.ip) {
+            if !self.hits.count(secret.by) {
                 self.lost.hits += 1;
             }
         }
         if secret.label.is_empty() {
             let labels = &lock(&self.published).labels;
             let found: HashSet<&str> =
-                labels.iter().filter_map(|labels| labels.find(origin.label_at, origin.ip)).collect();
+                labels.iter().filter_map(|labels| labels.find(origin.label_at, secret.by.ip)).collect();
             // Two files that tell it differently: neither is believed.
             let (Some(label), 1) = (found.iter().next(), found.len()) else {
                 self.lost.labels += 1;
@@ -196,12 +226,23 @@ impl Probes {
     pub fn coverage(&self, id: u64) -> Vec<ProcessCoverage> {
         let rows = Arc::clone(&lock(&self.published).rows);
         let of_target = rows.iter().filter(|row| row.target == id || row.member == id);
-        of_target.map(|row| ProcessCoverage { hits: self.hits.of(row), ..row.clone() }).collect()
+        of_target.map(|row| self.proven(row.clone())).collect()
+    }
+
+    fn proven(&self, mut row: ProcessCoverage) -> ProcessCoverage {
+        let hit = self.hits.of(&row);
+        (row.hits, row.verified) = (hit.secrets, hit.verified);
+        let contradicted = self.contradictions.is_contradicted(row.member);
+        row.proof = Proof::of(row.attached, row.armed, row.verified, contradicted);
+        if row.proof == Proof::Contradicted {
+            row.probe += "; connections that began since it stands logged nothing there, nor anywhere else in this target: their TLS is not this library's, or does not pass by the probe";
+        }
+        row
     }
 
     /// Whether this target, or child of one, has a process with a TLS library whose secrets nobody gets.
     pub fn is_keyless(&self, id: u64) -> bool {
-        lock(&self.published).keyless.contains(&id)
+        self.contradictions.is_contradicted(id) || lock(&self.published).keyless.contains(&id)
     }
 
     /// Counts by name: `secrets` that were logged, `lost_…` and why, `execs`, `hits_by_others`, `probes` that stand.

@@ -83,7 +83,24 @@ impl Programs {
     }
 }
 
+/// `secret_inner`, to be put in one way.
+#[cfg(test)]
+pub fn for_either_way(way: Way) -> Result<Object, libbpf_rs::Error> {
+    let image = if has_ancestor_helper() { OBJECT } else { OBJECT_ANCESTOR_IDS };
+    load_for(way, image, &[], None, |name| name == "secret_inner")
+}
+
 fn load(
+    image: &[u8],
+    shared: &[(&str, OwnedFd)],
+    random: Option<&ClientRandom>,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Object, libbpf_rs::Error> {
+    load_for(Way::best(), image, shared, random, wanted)
+}
+
+fn load_for(
+    way: Way,
     image: &[u8],
     shared: &[(&str, OwnedFd)],
     random: Option<&ClientRandom>,
@@ -113,7 +130,7 @@ fn load(
         let load = wanted(&program.name().to_string_lossy());
         program.set_autoload(load);
         if program.section() == "uprobe" {
-            Way::best().prepare(&mut program);
+            way.prepare(&mut program);
         }
     }
     open.load()

@@ -12,7 +12,12 @@ use std::time::{Duration, Instant};
 
 use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType};
 
-use super::{LoggedSecret, Probes, ProcessCoverage};
+use super::canary::Proof;
+use super::maps;
+use super::pagemap::Pagemap;
+use super::programs::for_either_way;
+use super::uprobes::Way;
+use super::{LoggedSecret, Probes, ProcessCoverage, finding};
 use crate::cgroup;
 use crate::kernel::{Kind, check_capabilities};
 
@@ -163,6 +168,13 @@ impl Taker {
         })
     }
 
+    /// With what is known of the breakpoint there.
+    fn until_armed(&mut self, id: u64, pid: u32, armed: bool) -> ProcessCoverage {
+        self.until("it is known whether the breakpoint stands", |taker| {
+            taker.probes.coverage(id).into_iter().find(|row| row.pid == pid && row.armed == Some(armed))
+        })
+    }
+
     fn lines(&self) -> BTreeSet<String> {
         self.taken.iter().map(line).collect()
     }
@@ -204,6 +216,23 @@ fn wait<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Maps a file as it is told to, says where, and then does to the mapping what it is told.
+fn mapper(file: &str, flags: &str, prot: i32) -> Command {
+    python(&format!(
+        "import ctypes, mmap, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_size_t]
+libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+fd = os.open('{file}', os.O_RDWR)
+size = os.fstat(fd).st_size
+at = libc.mmap(None, size, {prot}, mmap.{flags}, fd, 0)
+sys.stdin.readline()
+assert libc.mprotect(at, size, mmap.PROT_READ | mmap.PROT_EXEC) == 0
+sys.stdin.readline()"
+    ))
+}
+
 /// The system's Python: it uses the system's libssl.
 fn python(program: &str) -> Command {
     let mut command = Command::new("/usr/bin/python3");
@@ -235,7 +264,7 @@ fn what_a_server_logs_is_what_its_clients_log() {
     taker.turn();
     assert_eq!(taker.lines(), logged);
     assert_eq!(taker.taken.len(), logged.len());
-    assert!(taker.taken.iter().all(|secret| secret.tgid == pid && secret.target == bench.id()));
+    assert!(taker.taken.iter().all(|secret| secret.by.tgid == pid && secret.target == bench.id()));
     // Published up to 50 ms late.
     let hits = taker.until("hits", |taker| {
         taker.probes.coverage(bench.id()).iter().find_map(|row| (row.hits > 0).then_some(row.hits))
@@ -504,6 +533,86 @@ fn one_call_is_told_once_though_the_file_is_reached_through_several_overlays() {
         let _ = child.wait();
     }
     drop(mounts);
+}
+
+/// Where a byte of the file is in the process.
+fn address_in(pid: u32, file: &Path, offset: u64) -> Option<u64> {
+    let text = maps::read(pid).ok()?;
+    let has_it = |m: &maps::Mapping| m.path == file && m.offset <= offset && offset - m.offset < m.end - m.start;
+    maps::executable(&text).find(has_it).map(|m| m.start + (offset - m.offset))
+}
+
+#[test]
+fn both_ways_of_putting_a_probe_leave_a_copy_of_the_page_in_a_private_mapping_and_none_in_a_shared_one() {
+    let Some(mut bench) = Bench::new() else { return };
+    let site = finding::examine(&fs::read(system_libssl()).unwrap()).unwrap().site.unwrap();
+    let ways = if Way::best() == Way::Multi { &[Way::Multi, Way::Perf][..] } else { &[Way::Perf] };
+    for way in ways {
+        let name = format!("libssl-{way:?}.so.3");
+        let library = bench.dir.join(&name);
+        fs::copy(system_libssl(), &library).unwrap();
+        let [private, shared] = ["MAP_PRIVATE", "MAP_SHARED"].map(|flags| {
+            let pid = bench.spawn(&mut mapper(&name, flags, libc::PROT_READ | libc::PROT_EXEC));
+            let address = wait("it is mapped", || address_in(pid, &library, site.offset));
+            let map = Pagemap::open(pid).unwrap();
+            move || map.has_own_copy(address)
+        });
+        assert_eq!((private(), shared()), (Some(false), Some(false)), "{way:?}");
+        let object = for_either_way(*way).unwrap();
+        let program = super::programs::program(&object, "secret_inner").unwrap();
+        match way.attach(&program, &library, site.offset, false) {
+            Ok(_link) => assert_eq!((private(), shared()), (Some(true), Some(false)), "{way:?}"),
+            Err(why) => eprintln!("not tested: {way:?}: {why}"),
+        }
+    }
+}
+
+#[test]
+fn a_probe_is_armed_where_the_library_is_mapped_as_usual_and_not_where_it_is_shared_which_is_said() {
+    let Some(mut bench) = Bench::new() else { return };
+    fs::copy(system_libssl(), bench.dir.join("libssl.so.3")).unwrap();
+    let mut taker = Taker::new(&[(bench.cgroup.clone(), Kind::Whole)]);
+    let id = bench.id();
+    let port = free_port();
+    let line = format!("s_server -accept 127.0.0.1:{port} -key key -cert cert -quiet");
+    let dir = bench.dir.clone();
+    let server = bench.spawn(Command::new("openssl").args(line.split(' ')).env("LD_LIBRARY_PATH", dir));
+    let row = taker.until_armed(id, server, true);
+    assert_eq!((row.proof, row.hits), (Proof::Armed, 0));
+    assert!(!taker.probes.is_keyless(id));
+
+    let shared = bench.spawn(&mut mapper("libssl.so.3", "MAP_SHARED", libc::PROT_READ | libc::PROT_EXEC));
+    let row = taker.until_armed(id, shared, false);
+    assert_eq!((row.proof, row.attached), (Proof::Unarmed, true));
+    assert!(row.probe.contains("stands on the file but not in this process, which maps it shared"), "{row:?}");
+    assert!(taker.probes.is_keyless(id), "it has no other library");
+    assert_eq!(taker.count("probes"), 1);
+
+    let logged = bench.connect(port, "");
+    taker.until("the server's secrets", |taker| (taker.taken.len() >= logged.len()).then_some(()));
+    let of = |taker: &Taker, pid| taker.probes.coverage(id).into_iter().find(|row| row.pid == pid).unwrap();
+    assert_eq!((of(&taker, server).proof, of(&taker, server).hits), (Proof::Armed, 5), "nothing was verified here");
+    let by = taker.taken[0].by;
+    taker.probes.note_verified(by);
+    assert_eq!((of(&taker, server).proof, of(&taker, server).verified), (Proof::Proven, 1));
+    assert_eq!((of(&taker, shared).proof, of(&taker, shared).verified), (Proof::Unarmed, 0));
+}
+
+#[test]
+fn a_library_that_was_writable_while_the_probe_came_gets_it_a_second_time() {
+    let Some(mut bench) = Bench::new() else { return };
+    fs::copy(system_libssl(), bench.dir.join("libssl.so.3")).unwrap();
+    let mut taker = Taker::new(&[(bench.cgroup.clone(), Kind::Whole)]);
+    let id = bench.id();
+    let all = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
+    let pid = bench.spawn(&mut mapper("libssl.so.3", "MAP_PRIVATE", all));
+    let row = taker.until_armed(id, pid, false);
+    assert!(row.probe.contains("maps it writable"), "{row:?}");
+    bench.children[0].stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+    let row = taker.until_armed(id, pid, true);
+    assert!(!row.probe.contains("not in this process"), "{row:?}");
+    assert_eq!((row.proof, taker.count("probes")), (Proof::Armed, 1));
+    assert!(!taker.probes.is_keyless(id));
 }
 
 struct Mount(PathBuf);

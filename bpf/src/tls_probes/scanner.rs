@@ -9,14 +9,18 @@ use std::time::{Duration, Instant};
 use libbpf_rs::Link;
 
 use super::analysis::{self, Class, Done, Held, Job, Verdict};
+use super::canary::{self, Arming, Spot};
+use super::contradiction::Standing;
 use super::coverage::ProcessCoverage;
 use super::files::{self, Stamp};
 use super::finding::Finding;
 use super::labels::Labels;
 use super::maps::{self, FileId, Mapping};
+use super::pagemap::Pagemap;
 use super::processes::{self, Found, Place, Target};
 use super::programs::Programs;
 use super::schedule::Schedule;
+use crate::clock::monotonic_ns;
 use crate::library::recognise::Implementation;
 
 /// Every process is looked at this often: for libraries that are loaded late, and for what is gone.
@@ -30,6 +34,9 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(50);
 /// A file that could not be opened, or a probe that could not be put there.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 const MAX_MAPPINGS: usize = 2048;
+/// Probes that are looked for in a process at once, and processes when a probe was put; the next round sees the others.
+const MAX_ARMINGS: usize = 16;
+const MAX_ARMED_AT_ONCE: usize = 64;
 /// Of files that nobody maps any more.
 const MAX_REMEMBERED: usize = 512;
 
@@ -50,6 +57,10 @@ pub struct Published {
     pub rows: Arc<Vec<ProcessCoverage>>,
     /// Targets, or children of one, with a TLS library whose secrets nobody gets.
     pub keyless: HashSet<u64>,
+    /// By target, or child of one; none: no probe stands for it.
+    pub standing: HashMap<u64, Standing>,
+    /// All processes of that time have been looked at. CLOCK_MONOTONIC in nanoseconds.
+    pub looked_ns: u64,
     /// Of files with probes.
     pub labels: Vec<Arc<Labels>>,
     /// Probes that stand.
@@ -61,6 +72,8 @@ struct Process {
     place: Place,
     executable: String,
     mappings: Vec<Placed>,
+    /// Of files with probes.
+    armings: HashMap<FileId, Arming>,
     trouble: Option<String>,
     seen: u64,
 }
@@ -71,6 +84,8 @@ struct Placed {
     start: u64,
     end: u64,
     offset: u64,
+    shared: bool,
+    writable: bool,
 }
 
 struct Known {
@@ -100,8 +115,28 @@ enum Stage {
     Attached {
         finding: Arc<Finding>,
         labels: Arc<Labels>,
-        _link: Link,
+        stands: Stands,
     },
+}
+
+/// A probe on a file.
+struct Stands {
+    /// The probe goes with it.
+    link: Link,
+    /// Tells it from the probe on what the file becomes later.
+    number: u64,
+    /// CLOCK_MONOTONIC in nanoseconds: since when a probe stands there, and since when this one does.
+    first_ns: u64,
+    since_ns: u64,
+    again: Again,
+}
+
+/// Whether the probe is put a second time, for processes that it does not stand in and could.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Again {
+    No,
+    Wanted,
+    Done,
 }
 
 impl Stage {
@@ -110,6 +145,20 @@ impl Stage {
         match self {
             Self::Looking | Self::Nothing | Self::Version(_) | Self::Attached { .. } => false,
             Self::Refused { finding, .. } | Self::Failed { finding, .. } => finding.is_some(),
+        }
+    }
+}
+
+impl Known {
+    /// None: it has no part in that.
+    fn standing(&self) -> Option<Standing> {
+        match &self.stage {
+            Stage::Looking => Some(Standing::Unsettled),
+            Stage::Failed { finding: None, .. } if self.class < Class::Crypto => Some(Standing::Unsettled),
+            Stage::Attached { stands: Stands { first_ns, since_ns, .. }, .. } => {
+                Some(Standing::Since { first_ns: *first_ns, all_ns: *since_ns })
+            }
+            Stage::Nothing | Stage::Version(_) | Stage::Refused { .. } | Stage::Failed { .. } => None,
         }
     }
 }
@@ -130,7 +179,10 @@ pub struct Scanner {
     rest_until: Instant,
     round: VecDeque<Found>,
     round_number: u64,
+    round_began_ns: u64,
+    looked_ns: u64,
     next_round: Instant,
+    links: u64,
     changed: bool,
     published_at: Instant,
 }
@@ -167,7 +219,10 @@ impl Scanner {
             rest_until: now,
             round: VecDeque::new(),
             round_number: 0,
+            round_began_ns: 0,
+            looked_ns: 0,
             next_round: now + ROUND_EVERY,
+            links: 0,
             changed: false,
             published_at: now,
         }
@@ -240,6 +295,10 @@ impl Scanner {
     }
 
     fn watch(&mut self, pid: u32, member: u64) {
+        if let Some(process) = self.processes.get_mut(&pid) {
+            // Another program may have the same file at the same address.
+            process.armings.clear();
+        }
         if self.schedule.add(pid, Instant::now()) {
             self.execed.insert(pid, member);
         } else {
@@ -278,6 +337,7 @@ impl Scanner {
     }
 
     fn begin_round(&mut self) {
+        self.round_began_ns = monotonic_ns();
         self.round = processes::walk(&self.targets).into();
         self.members = self.round.iter().map(|found| (found.place.member, found.place.target)).collect();
         self.round_number += 1;
@@ -315,6 +375,10 @@ impl Scanner {
         let files = self.files.len();
         self.files.retain(|id, _| used.contains(id));
         self.changed |= before != self.processes.len() || files != self.files.len();
+        self.looked_ns = self.round_began_ns;
+        if !self.changed {
+            lock(&self.published).looked_ns = self.looked_ns;
+        }
     }
 
     /// Looks at what a process has mapped. False: it is gone.
@@ -341,18 +405,21 @@ impl Scanner {
         }
         let executable = executable.map_or_else(|| processes::command(pid), |path| path.display().to_string());
         let placed = |mapping: &Mapping| {
-            let Mapping { file, start, end, offset, .. } = *mapping;
-            Placed { file, start, end, offset }
+            let Mapping { file, start, end, offset, shared, writable, .. } = *mapping;
+            Placed { file, start, end, offset, shared, writable }
         };
+        let mut before = self.processes.remove(&pid);
+        let same = before.as_mut().filter(|before| before.start == start);
         let process = Process {
             start,
             place,
             executable,
             mappings: mappings.iter().map(placed).collect(),
+            armings: same.map(|before| std::mem::take(&mut before.armings)).unwrap_or_default(),
             trouble,
             seen: self.round_number,
         };
-        let before = self.processes.insert(pid, process);
+        self.processes.insert(pid, process);
         // One that only got older has nothing to tell.
         let process = &self.processes[&pid];
         self.changed |= before.is_none_or(|before| {
@@ -366,7 +433,42 @@ impl Scanner {
                     .map(|p| (p.file, p.start))
                     .eq(process.mappings.iter().map(|p| (p.file, p.start)))
         });
+        self.look_for_probes(pid);
         true
+    }
+
+    /// Sees whether the breakpoints of probes stand in a process, as far as that is not known.
+    fn look_for_probes(&mut self, pid: u32) {
+        let Some(process) = self.processes.get_mut(&pid) else {
+            return;
+        };
+        let mut pagemap = None;
+        let mut armings = HashMap::new();
+        for placed in &process.mappings {
+            let Some(Stage::Attached { finding, stands, .. }) =
+                self.files.get_mut(&placed.file).map(|known| &mut known.stage)
+            else {
+                continue;
+            };
+            let Ok(site) = &finding.site else { continue };
+            if armings.len() == MAX_ARMINGS || armings.contains_key(&placed.file) {
+                continue;
+            }
+            let spots = spots(process, placed.file, site.offset);
+            let before = process.armings.get(&placed.file);
+            let mut arming = Arming::again(before.copied(), stands.number, &spots);
+            if arming.armed() != Some(true)
+                && let Some(pagemap) = pagemap.get_or_insert_with(|| Pagemap::open(pid).ok())
+            {
+                arming.look(&spots, |address| pagemap.has_own_copy(address));
+            }
+            if stands.again == Again::No && arming.may_be_put_again(&spots) {
+                stands.again = Again::Wanted;
+            }
+            self.changed |= before.and_then(Arming::armed) != arming.armed();
+            armings.insert(placed.file, arming);
+        }
+        process.armings = armings;
     }
 
     /// Has a file looked into that is not known yet, or that failed or changed.
@@ -397,6 +499,12 @@ impl Scanner {
         let (file, stamp) = match opened {
             Ok(opened) => opened,
             Err(why) => {
+                if let Stage::Attached { stands, .. } = &mut known.stage
+                    && stands.again == Again::Wanted
+                {
+                    stands.again = Again::Done;
+                    self.changed = true;
+                }
                 // What is known stays: a mapped file lives on without its name.
                 if let Stage::Failed { finding, why: before } = &mut known.stage
                     && *before != why
@@ -411,6 +519,7 @@ impl Scanner {
         };
         let failed = matches!(known.stage, Stage::Failed { .. });
         if known.stamp == Some(stamp) && !failed {
+            put_again(known, &file, &mut self.programs);
             return;
         }
         known.stamp = Some(stamp);
@@ -485,9 +594,19 @@ impl Scanner {
         // Before the probe: its first secret may need them.
         lock(&self.published).labels.push(Arc::clone(&labels));
         known.stage = match self.programs.attach(&site, file) {
-            Ok(link) => Stage::Attached { finding, labels, _link: link },
+            Ok(link) => {
+                self.links += 1;
+                let now_ns = monotonic_ns();
+                let stands = Stands { link, number: self.links, first_ns: now_ns, since_ns: now_ns, again: Again::No };
+                Stage::Attached { finding, labels, stands }
+            }
             Err(why) => Stage::Failed { finding: Some(finding), why },
         };
+        let has_it = |process: &Process| process.mappings.iter().any(|placed| placed.file == id);
+        let having = self.processes.iter().filter(|(_, process)| has_it(process)).map(|(pid, _)| *pid);
+        for pid in having.take(MAX_ARMED_AT_ONCE).collect::<Vec<_>>() {
+            self.look_for_probes(pid);
+        }
     }
 
     /// As its libcrypto says it. None: it has none, or two that differ.
@@ -503,31 +622,39 @@ impl Scanner {
     fn publish(&mut self) {
         let mut rows = Vec::new();
         let mut keyless = HashSet::new();
+        let mut standing = HashMap::new();
         for (pid, process) in &self.processes {
             let before = rows.len();
             let mut seen = HashSet::new();
             let version = self.openssl_version(process);
+            let mut stands = process.trouble.as_ref().map(|_| Standing::Unsettled);
             for placed in &process.mappings {
-                // A file may have several executable mappings; the row is that of the one with the probe.
+                // A file may have several executable mappings.
+                if !seen.insert(placed.file) {
+                    continue;
+                }
                 let Some(known) = self.files.get(&placed.file) else {
                     continue;
                 };
                 if known.stage.is_keyless() {
                     keyless.insert(process.place.member);
                 }
-                if let Some(mut row) = row(*pid, process, placed, known) {
+                stands = Standing::both(stands, known.standing());
+                if let Some(mut row) = row(*pid, process, placed.file, known) {
                     // A libssl since 3.0 does not say its own.
                     if row.version.as_deref() == Some(Implementation::OpenSslShared.name()) && version.is_some() {
                         row.version = version.map(str::to_owned);
                     }
-                    if seen.insert(placed.file) {
-                        rows.push(row);
-                    } else if row.probe_at.is_some()
-                        && let Some(same) = rows[before..].iter_mut().find(|r| r.library == row.library)
-                    {
-                        *same = row;
-                    }
+                    rows.push(row);
                 }
+            }
+            let mut attached = rows[before..].iter().filter(|row| row.attached).peekable();
+            if attached.peek().is_some() && attached.all(|row| row.armed == Some(false)) {
+                keyless.insert(process.place.member);
+            }
+            if let Some(stands) = stands {
+                let of_member = standing.entry(process.place.member).or_insert(stands);
+                *of_member = of_member.and(stands);
             }
             if rows.len() == before {
                 let probe = process.trouble.clone().unwrap_or_else(|| "no TLS library found in it yet".to_owned());
@@ -544,6 +671,8 @@ impl Scanner {
         let mut published = lock(&self.published);
         published.rows = Arc::new(rows);
         published.keyless = keyless;
+        published.standing = standing;
+        published.looked_ns = self.looked_ns;
         published.labels = attached().collect();
         published.links = published.labels.len();
         drop(published);
@@ -563,7 +692,7 @@ fn blank(pid: u32, process: &Process) -> ProcessCoverage {
 }
 
 /// None: nothing to tell of this file.
-fn row(pid: u32, process: &Process, placed: &Placed, known: &Known) -> Option<ProcessCoverage> {
+fn row(pid: u32, process: &Process, file: FileId, known: &Known) -> Option<ProcessCoverage> {
     let mut row = ProcessCoverage { library: Some(known.path.clone()), ..blank(pid, process) };
     let finding = match &known.stage {
         Stage::Nothing | Stage::Version(_) => return None,
@@ -577,17 +706,50 @@ fn row(pid: u32, process: &Process, placed: &Placed, known: &Known) -> Option<Pr
             row.probe.clone_from(why);
             finding.as_ref()
         }
-        Stage::Attached { finding, .. } => {
+        Stage::Attached { finding, stands, .. } => {
             let site = finding.site.as_ref().ok()?;
+            let spots = spots(process, file, site.offset);
+            let arming = process.armings.get(&file).filter(|_| stands.again != Again::Wanted);
             row.probe.clone_from(&site.how);
             row.attached = true;
-            row.probe_at = address(placed, site.offset);
+            row.armed = arming.and_then(Arming::armed);
+            if row.armed == Some(false) {
+                row.probe = format!("{}; {}", site.how, canary::why_unarmed(&spots));
+            }
+            row.probe_at = arming.copied().unwrap_or_default().address(&spots);
             Some(finding)
         }
     };
     row.version = finding.map(|finding| finding.library.clone());
     row.build_id = finding.and_then(|finding| finding.build_id.clone());
     Some(row)
+}
+
+/// Where a byte of the file is in the process.
+fn spots(process: &Process, file: FileId, offset: u64) -> Vec<Spot> {
+    let spot = |placed: &Placed| {
+        let address = address(placed, offset)?;
+        Some(Spot { address, shared: placed.shared, writable: placed.writable })
+    };
+    process.mappings.iter().filter(|placed| placed.file == file).filter_map(spot).collect()
+}
+
+/// The new probe stands before the old one goes: nothing passes between, and what meets both is told once.
+fn put_again(known: &mut Known, file: &File, programs: &mut Programs) {
+    let Stage::Attached { finding, stands, .. } = &mut known.stage else {
+        return;
+    };
+    if stands.again != Again::Wanted {
+        return;
+    }
+    stands.again = Again::Done;
+    if let Ok(site) = &finding.site
+        && let Ok(link) = programs.attach(site, file)
+    {
+        // Its number stays, since where the old one stood this one does.
+        stands.link = link;
+        stands.since_ns = monotonic_ns();
+    }
 }
 
 fn address(placed: &Placed, offset: u64) -> Option<u64> {
@@ -638,7 +800,14 @@ mod tests {
     #[test]
     fn a_place_in_the_file_has_an_address_only_where_it_is_mapped() {
         let file = FileId { major: 8, minor: 1, ino: 7 };
-        let placed = Placed { file, start: 0x7f00_0002_0000, end: 0x7f00_0010_0000, offset: 0x20000 };
+        let placed = Placed {
+            file,
+            start: 0x7f00_0002_0000,
+            end: 0x7f00_0010_0000,
+            offset: 0x20000,
+            shared: false,
+            writable: false,
+        };
         let addresses = [0x1ffff, 0x20000, 0xfffff, 0x10_0000, u64::MAX].map(|offset| address(&placed, offset));
         assert_eq!(addresses, [None, Some(0x7f00_0002_0000), Some(0x7f00_000f_ffff), None, None]);
     }

@@ -1,6 +1,8 @@
 //! One secret as a TLS library logged it: `struct secret` of kernel/secret.h.
 use zeroize::Zeroizing;
 
+use crate::tls::Logger;
+
 pub const SECRET_VALUE: usize = 176;
 pub const EXEC_VALUE: usize = 16;
 const LABEL: usize = 32;
@@ -11,7 +13,7 @@ const SECRET: usize = 64;
 pub struct LoggedSecret {
     /// Cgroup id, as `Record::target`.
     pub target: u64,
-    pub tgid: u32,
+    pub by: Logger,
     pub ktime_ns: u64,
     /// `CLIENT_RANDOM`, `SERVER_TRAFFIC_SECRET_0` …: the first word of a line of a key log file.
     pub label: String,
@@ -23,7 +25,6 @@ pub struct LoggedSecret {
 
 /// What the kernel says besides.
 pub struct Origin {
-    pub ip: u64,
     pub label_at: u64,
 }
 
@@ -38,12 +39,12 @@ pub fn parse(value: &[u8; SECRET_VALUE]) -> Option<(LoggedSecret, Origin)> {
     let secret = LoggedSecret {
         target: word(0)?,
         ktime_ns: word(16)?,
-        tgid: u32::from_ne_bytes(*value[40..].first_chunk()?),
+        by: Logger { tgid: u32::from_ne_bytes(*value[40..].first_chunk()?), ip: word(24)? },
         label: str::from_utf8(&value[48..48 + label_len]).ok()?.to_owned(),
         client_random: if random_len == 0 { None } else { value[80..].first_chunk().copied() },
         secret: Zeroizing::new(value[112..112 + secret_len].into()),
     };
-    Some((secret, Origin { ip: word(24)?, label_at: word(32)? }))
+    Some((secret, Origin { label_at: word(32)? }))
 }
 
 /// A process of a target runs another program now: the target, the process.
