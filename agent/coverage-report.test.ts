@@ -94,6 +94,15 @@ const same: Record<string, Change> = {
   'another process of the same program': {
     tls: { processes: [sampleProcess, { ...sampleProcess, pid: 9, secrets: 4 }] },
   },
+  'another process that has served nothing yet': {
+    tls: { processes: [sampleProcess, { ...sampleProcess, pid: 9, verified: 0, proof: 'armed' }] },
+  },
+  'another process whose breakpoint was not looked for yet': {
+    tls: {
+      processes: [sampleProcess, { ...sampleProcess, pid: 9, armed: null, verified: 0, proof: 'unknown' }],
+    },
+  },
+  'more verified connections': { tls: { processes: [{ ...sampleProcess, secrets: 9, verified: 8 }] } },
   'more secrets': { secrets: { secrets: 50 } },
 };
 
@@ -106,6 +115,13 @@ const news: Record<string, Change> = {
   'probes on calls': { tls: { calls: ['libssl'] } },
   'a program that was not there': { tls: { processes: [] } },
   'a probe that came to stand': { tls: { processes: [{ ...sampleProcess, attached: false }] } },
+  'a probe that is proven': { tls: { processes: [{ ...sampleProcess, verified: 0, proof: 'armed' }] } },
+  'a probe that is not in the process': {
+    tls: { processes: [{ ...sampleProcess, armed: false, verified: 0, proof: 'unarmed' }] },
+  },
+  'a probe that is contradicted': {
+    tls: { processes: [{ ...sampleProcess, verified: 0, proof: 'contradicted' }] },
+  },
   'another rule': { target: { because: 'filter 2' } },
   'another note of the agent': { notes: [] },
   'an API server that does not answer': { cluster: { trouble: 'pods: no answer' } },

@@ -1,6 +1,6 @@
 // What a processor is told of this agent's coverage, small enough to be taken, and what of it is news.
 import { createHash } from 'node:crypto';
-import type { Coverage, Ledger, TargetCoverage } from '../bpf/index.d.ts';
+import type { Coverage, Ledger, TargetCoverage, TlsProcess } from '../bpf/index.d.ts';
 import type { CoverageReport } from '../processor/coverage/report.ts';
 
 /** Coverage as the agent's own page has it. */
@@ -62,10 +62,15 @@ function fewerProcesses(target: CoverageReport['targets'][number], limit: number
   const { processes } = target.tls;
   if (processes.length <= limit) return target;
   // Those that are not read are what somebody looks for.
-  const kept = processes.toSorted((a, b) => Number(a.attached) - Number(b.attached)).slice(0, limit);
+  const kept = processes.toSorted((a, b) => Number(isRead(a)) - Number(isRead(b))).slice(0, limit);
   const note = `${processes.length - limit} more processes are not told of here, for want of room: the agent's own /coverage has them`;
   return { ...target, tls: { ...target.tls, processes: kept }, notes: [...target.notes, note] };
 }
+
+type ToldProcess = CoverageReport['targets'][number]['tls']['processes'][number];
+
+const isRead = ({ attached, proof }: ToldProcess): boolean =>
+  attached && proof !== 'unarmed' && proof !== 'contradicted';
 
 function fewerTargets(report: CoverageReport, kept: number): CoverageReport {
   const { targets, refused, notes } = report;
@@ -83,7 +88,7 @@ const encode = (report: CoverageReport): Buffer => Buffer.from(JSON.stringify(re
 
 /**
  * The same text as long as there is nothing that a person would wait for: numbers that grow are no news, one that is no longer
- * 0 is. Nor is another process of the same program: servers make them all the time.
+ * 0 is. Nor is another process of the same program, whose probe has yet to be proven: servers make them all the time.
  */
 export function newsKey({ targets, refused, ...coverage }: AgentCoverage): string {
   const news = targets.map(({ cgroup, identity, because, exchanges, connections, tls, notes }) => [
@@ -93,12 +98,18 @@ export function newsKey({ targets, refused, ...coverage }: AgentCoverage): strin
     exchanges > 0,
     counted(connections),
     [tls.handshakes > 0, tls.decrypted > 0, counted(tls.called), counted(tls.dark), tls.calls],
-    [...new Set(tls.processes.map(({ pid: _, secrets: __, ...program }) => JSON.stringify(program)))].sort(),
+    [...new Set(tls.processes.flatMap(programNews))].sort(),
     withoutNumbers(notes),
   ]);
   return createHash('sha256')
     .update(JSON.stringify([news, refused, withoutNumbers(notesOf(coverage))]))
     .digest('hex');
+}
+
+function programNews({ pid: _, secrets: __, armed: ___, verified, proof, ...program }: TlsProcess): string[] {
+  const text = JSON.stringify(program);
+  const isSaid = verified > 0 || proof === 'unarmed' || proof === 'contradicted';
+  return isSaid ? [text, `${text} ${proof}`] : [text];
 }
 
 const counted = (counts: Record<string, number>): string[] =>

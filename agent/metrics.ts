@@ -1,6 +1,6 @@
 // Prometheus metrics, read from the addon's own account at the moment of the scrape.
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import type { Coverage, Ledger } from '../bpf/index.d.ts';
+import type { Coverage, Ledger, TlsProof } from '../bpf/index.d.ts';
 
 export interface Facts {
   ledger: Ledger;
@@ -12,6 +12,9 @@ export interface Facts {
   /** Since the API server was heard; undefined without a cluster. */
   clusterAgeMs?: number | undefined;
 }
+
+// Of probes that stand.
+const proofs: TlsProof[] = ['unknown', 'armed', 'proven', 'unarmed', 'contradicted'];
 
 type Labels = Record<string, string>;
 type Sample = [labels: Labels, value: number];
@@ -152,6 +155,20 @@ export function createMetrics({
       { cgroup, name: identity.name },
       tls.processes.filter((process) => process.attached).length,
     ]),
+  );
+  gauge(
+    'target_tls_probes',
+    'Probes in processes of a target by what proves them: unarmed and contradicted ones read nothing',
+    [...target, 'proof'],
+    ({ coverage }) =>
+      coverage.targets.flatMap(({ cgroup, identity: { name }, tls }) =>
+        proofs.map(
+          (proof): Sample => [
+            { cgroup, name, proof },
+            tls.processes.filter((process) => process.proof === proof).length,
+          ],
+        ),
+      ),
   );
   gauge('target_last_exchange_seconds', 'Unix time of the last exchange', target, ({ coverage }) =>
     coverage.targets.flatMap(({ cgroup, identity, lastExchangeAtMs }): Sample[] =>

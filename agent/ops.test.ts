@@ -1,5 +1,6 @@
 import test from 'ava';
 import type { Ledger } from '../bpf/index.d.ts';
+import { sampleProcess } from './fake/coverage.ts';
 import { ledgerLine } from './ledger.ts';
 import { createMetrics, type Facts } from './metrics.ts';
 import { answer, healthPages, opsPages, serve } from './ops.ts';
@@ -41,7 +42,11 @@ const facts: Facts = {
           dark: { 'its place was lost': 1 },
           called: { 'no secret was logged': 2 },
           calledLate: 1,
-          processes: [],
+          processes: [
+            sampleProcess,
+            { ...sampleProcess, pid: 8, verified: 0, proof: 'armed' },
+            { ...sampleProcess, pid: 9, attached: false, proof: 'none' },
+          ],
           calls: [],
         },
         notes: [],
@@ -83,7 +88,12 @@ test('the metrics show the ledger by reason and coverage by target', async (t) =
     `podmirror_target_tls_connections${name},state="dark",reason="its place was lost"} 1`,
     `podmirror_target_tls_connections${name},state="called",reason="no secret was logged"} 2`,
     'podmirror_tls_secrets{kind="secrets"} 5',
-    `podmirror_target_tls_probed${name}} 0`,
+    `podmirror_target_tls_probed${name}} 2`,
+    `podmirror_target_tls_probes${name},proof="unknown"} 0`,
+    `podmirror_target_tls_probes${name},proof="armed"} 1`,
+    `podmirror_target_tls_probes${name},proof="proven"} 1`,
+    `podmirror_target_tls_probes${name},proof="unarmed"} 0`,
+    `podmirror_target_tls_probes${name},proof="contradicted"} 0`,
     `podmirror_target_last_exchange_seconds${name}} 1.5`,
     'podmirror_deliveries_total{result="taken"} 4',
     'podmirror_deliveries_total{result="refused"} 0',

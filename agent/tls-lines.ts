@@ -6,32 +6,40 @@ export interface TlsLine {
   text: string;
 }
 
+// Programs that come and go under ever new names are told again rather than remembered without end.
+const maxRemembered = 500;
+
 /** Remembers what was said. Call it with each reading of coverage; it gives only what is new. */
 export function tlsLines(): (coverage: Coverage) => TlsLine[] {
-  let said = new Set<string>();
-  return (coverage) => {
-    const lines = coverage.targets.flatMap((target) => linesOf(target));
-    const fresh = lines.filter(({ text }) => !said.has(text));
+  let said = new Map<string, Set<string>>();
+  return ({ targets }) => {
+    const before = said;
     // Of a target that is gone nothing is remembered: when it comes again, it is new.
-    said = new Set(lines.map(({ text }) => text));
-    return fresh;
+    said = new Map();
+    return targets.flatMap((target) => {
+      const name = nameOf(target);
+      // What a worker has proven is not told again when the next one does.
+      const known = said.get(name) ?? recent(before.get(name));
+      const fresh = linesOf(target).filter(({ text }) => !known.has(text));
+      said.set(name, new Set([...known, ...linesOf(target).map(({ text }) => text)]));
+      return fresh;
+    });
   };
 }
+
+const recent = (texts: ReadonlySet<string> = new Set()): ReadonlySet<string> =>
+  new Set([...texts].slice(-maxRemembered));
 
 function linesOf(target: TargetCoverage): TlsLine[] {
   const name = nameOf(target);
   const libraries = target.tls.processes.filter(
     (process) => process.library !== undefined || process.attached,
   );
-  const byLibrary = libraries.map((process): TlsLine => {
-    const how = process.attached
-      ? 'is read by the secrets of its handshakes'
-      : `is not covered: ${process.probe}`;
-    return {
-      level: process.attached ? 'info' : 'warn',
-      text: `TLS of ${name} in ${programOf(process)} ${how}`,
-    };
-  });
+  const byLibrary = libraries.flatMap((process) =>
+    sayingsOf(process).map(
+      ([level, how]): TlsLine => ({ level, text: `TLS of ${name} in ${programOf(process)} ${how}` }),
+    ),
+  );
   const byReason = Object.keys(target.tls.dark).map(
     (reason): TlsLine => ({
       level: 'warn',
@@ -45,6 +53,17 @@ function linesOf(target: TargetCoverage): TlsLine[] {
     }),
   );
   return [...new Map([...byLibrary, ...byReason, ...byCalls].map((line) => [line.text, line])).values()];
+}
+
+const whatToDo =
+  'With tls.mode auto its calls are tried, which costs it more; if connections of it stay dark, restart it, and see tls.processes in /coverage';
+
+function sayingsOf({ attached, probe, proof }: TlsProcess): [level: TlsLine['level'], how: string][] {
+  if (!attached) return [['warn', `is not covered: ${probe}`]];
+  if (proof === 'unarmed') return [['warn', `is not read by its secrets: ${probe}. ${whatToDo}`]];
+  if (proof === 'contradicted') return [['warn', `logs no secrets: ${probe}. ${whatToDo}`]];
+  const put: [TlsLine['level'], string] = ['info', 'is read by the secrets of its handshakes'];
+  return proof === 'proven' ? [put, ['info', 'is proven: the first connection was verified']] : [put];
 }
 
 function nameOf({ identity }: TargetCoverage): string {

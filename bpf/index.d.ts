@@ -130,10 +130,20 @@ export interface TlsCoverage {
   /**
    * Libraries on whose read and write functions probes stand, and where; they cost the target. With `tlsMode` `auto` that is so
    * while it has connections that cannot be decrypted (older than the capture, of a suite that is not covered, of a library
-   * that hands out no secrets), and up to 16 s after the last of the latter two kinds; empty: none stand.
+   * that hands out no secrets, or whose probe is `unarmed` or `contradicted`), and up to 16 s after the last of the latter two kinds; empty: none stand.
    */
   calls: string[];
 }
+
+/**
+ * What proves the probe of a process, from nothing to the best, and what speaks against it:
+ * `none`: no probe stands. `unknown`: one stands on the library's file; whether it does in this process is not known (yet).
+ * `armed`: its breakpoint stands in this process. `proven`: records of a connection verified with a secret that this process
+ * logged there. `unarmed`: its breakpoint does not stand in this process; `probe` says why. `contradicted`: three connections of
+ * the target that began since its probes stand were encrypted by their server, and nothing was logged, here nor in another
+ * process of it. For the latter two, and with `tlsMode` `auto`, calls are tried as for a library without a key log function.
+ */
+export type TlsProof = 'none' | 'unknown' | 'armed' | 'proven' | 'unarmed' | 'contradicted';
 
 /** A process of the target and one file with a TLS library that it has in memory, or none. */
 export interface TlsProcess {
@@ -145,9 +155,15 @@ export interface TlsProcess {
   buildId?: string;
   /** Where the probe stands, or why there is none. */
   probe: string;
+  /** A probe stands on the file. */
   attached: boolean;
+  /** Its breakpoint stands in this process; null: not known (yet). */
+  armed: boolean | null;
   /** That this process logged since the probe stands; 0 is no failure. */
   secrets: number;
+  /** Connections whose records verified with a secret that this process logged there. */
+  verified: number;
+  proof: TlsProof;
 }
 
 export interface Coverage {

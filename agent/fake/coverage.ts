@@ -10,7 +10,10 @@ export const sampleProcess: TlsProcess = {
   buildId: '48b5aaf1d60ab2ef94ee0a9c07a7c7f2d6c1b2a3',
   probe: 'inner keylog function at +0x32e50',
   attached: true,
+  armed: true,
   secrets: 3,
+  verified: 2,
+  proof: 'proven',
 };
 
 export function sampleCoverage({

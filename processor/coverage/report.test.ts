@@ -1,5 +1,5 @@
 import test from 'ava';
-import { sampleReport, sampleTarget } from './fake/report.ts';
+import { nginxProcess, sampleReport, sampleTarget } from './fake/report.ts';
 import { BadReport, readReport } from './report.ts';
 
 const bytes = (value: unknown) => Buffer.from(JSON.stringify(value));
@@ -18,8 +18,23 @@ test('a report is read as it was sent', (t) => {
   t.deepEqual(readReport(bytes(sampleReport())), sampleReport());
 });
 
+test('an older agent does not tell what proves a probe', (t) => {
+  const { armed: _, verified: __, proof: ___, ...older } = nginxProcess;
+  const [target] = readReport(
+    bytes(sampleReport({ targets: [sampleTarget('shop', [older as typeof nginxProcess])] })),
+  ).targets;
+  t.deepEqual(target?.tls.processes, [{ ...older, verified: 0 }]);
+});
+
 test('what a newer agent tells besides is left out, and what a target may lack may be absent', (t) => {
-  const bare = { pid: 1, executable: '/bin/sh', probe: 'no TLS library', attached: false, secrets: 0 };
+  const bare = {
+    pid: 1,
+    executable: '/bin/sh',
+    probe: 'no TLS library',
+    attached: false,
+    secrets: 0,
+    verified: 0,
+  };
   const target = { ...sampleTarget('shop', [bare]), because: null };
   const newer = { ...target, quic: { connections: 1 } };
   const read = readReport(bytes({ ...sampleReport(), masterSecret: 'ff', targets: [newer] }));

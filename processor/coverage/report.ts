@@ -19,8 +19,14 @@ const tlsProcess = z.object({
   /** Where the probe stands, or why there is none. */
   probe: text,
   attached: z.boolean(),
+  /** Whether it stands in this process; an older agent does not tell this, nor the proof. */
+  armed: z.boolean().nullish(),
   /** How many it logged. */
   secrets: count,
+  /** Connections that verified with one of these. */
+  verified: count.default(0),
+  /** A word of `TlsProof` in the addon's contract; a newer agent may know more of them. */
+  proof: text.optional(),
 });
 
 /** As `TargetCoverage` of the addon's contract, with the rule that asks for the target in a cluster. */

@@ -3,10 +3,18 @@ import { javaProcess, nginxProcess, sampleReport, sampleTarget } from './fake/re
 import { notCovered, summaryOf } from './summary.ts';
 
 test('a library that cannot be read is told once, however many processes have it; a process without one is not told', (t) => {
-  const shell = { pid: 1, executable: '/bin/sh', probe: 'no TLS library', attached: false, secrets: 0 };
+  const shell = { ...javaProcess, executable: '/bin/sh', probe: 'no TLS library', library: undefined };
   const target = sampleTarget('shop', [nginxProcess, javaProcess, { ...javaProcess, pid: 9 }, shell]);
   t.deepEqual(notCovered(target), [{ library: 'Java', executable: '/usr/bin/java', why: javaProcess.probe }]);
 });
+
+for (const proof of ['unarmed', 'contradicted'])
+  test(`a library whose probe is ${proof} is not covered, with the reason`, (t) => {
+    const target = sampleTarget('shop', [{ ...nginxProcess, proof, probe: 'why' }]);
+    t.deepEqual(notCovered(target), [
+      { library: 'OpenSSL 3.0.19', executable: '/usr/sbin/nginx', why: 'why' },
+    ]);
+  });
 
 test('a library that was not made out is told by its file', (t) => {
   const { version: _, ...unknown } = javaProcess;

@@ -30,10 +30,15 @@ export interface Summary {
 // A list of many agents is looked over; one agent's own page has all.
 const maxTold = 10;
 
+// Of probes that stand and give nothing.
+const vain = ['unarmed', 'contradicted'];
+
 /** Nothing of a process in which no library was found: most processes speak no TLS. */
 export function notCovered({ tls }: ReportedTarget): NotCovered[] {
-  const found = tls.processes.flatMap(({ attached, library, version, executable, probe }) =>
-    attached || library === undefined ? [] : [{ library: version ?? library, executable, why: probe }],
+  const found = tls.processes.flatMap(({ attached, library, version, executable, probe, proof = '' }) =>
+    (attached && !vain.includes(proof)) || library === undefined
+      ? []
+      : [{ library: version ?? library, executable, why: probe }],
   );
   // A server has many processes of one kind.
   return [...new Map(found.map((one) => [JSON.stringify(one), one])).values()];

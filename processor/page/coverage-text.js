@@ -81,16 +81,34 @@ export function notesOf({ notes, tls }) {
 /** Processes that say the same of themselves, as one with all their pids; those that are not read first, those without a library last. */
 export function groupProcesses(processes) {
   const groups = new Map();
-  for (const { pid, secrets, ...program } of processes) {
+  for (const { pid, secrets, verified = 0, ...program } of processes) {
     const key = JSON.stringify(program);
-    const group = groups.get(key) ?? { ...program, pids: [], secrets: 0 };
+    const group = groups.get(key) ?? { ...program, pids: [], secrets: 0, verified: 0 };
     // A process is in the list once for each of its libraries.
     if (!group.pids.includes(pid)) group.pids.push(pid);
     group.secrets += secrets;
+    group.verified += verified;
     groups.set(key, group);
   }
-  const rank = ({ library, attached }) => (attached ? 1 : library === undefined ? 2 : 0);
+  const rank = ({ library, attached, proof }) =>
+    attached && !vain[proof] ? 1 : library === undefined ? 2 : 0;
   return [...groups.values()].sort((a, b) => rank(a) - rank(b));
+}
+
+/** Of probes that stand and give nothing. */
+const vain = { unarmed: 'not in place', contradicted: 'logs nothing' };
+
+/** Of a group of processes: `[kind, words]` of its badge. */
+export function probeVerdict({ attached, library, proof }) {
+  if (!attached) return library === undefined ? ['none', 'none'] : ['bad', 'not read'];
+  if (vain[proof]) return ['bad', vain[proof]];
+  return ['good', proof === 'proven' ? 'proven' : 'read'];
+}
+
+/** "3 secrets logged, 2 connections verified" */
+export function loggedText({ secrets, verified }) {
+  const logged = `${plural(secrets, 'secret')} logged`;
+  return verified === 0 ? logged : `${logged}, ${plural(verified, 'connection')} verified`;
 }
 
 /** "pid 7", "4 processes". */

@@ -9,9 +9,11 @@ const {
   duration,
   groupProcesses,
   heardText,
+  loggedText,
   notesOf,
   pidsText,
   plural,
+  probeVerdict,
   tlsText,
   verdictOf,
   worstFirst,
@@ -98,15 +100,39 @@ test('processes of one program are one row with all their pids; what is not read
   const shell = { pid: 1, executable: '/bin/sh', probe: 'no TLS library', attached: false, secrets: 0 };
   const groups = groupProcesses([shell, nginxProcess, { ...nginxProcess, pid: 9, secrets: 2 }, javaProcess]);
   t.deepEqual(
-    groups.map((group: { executable: string; secrets: number }) => [
+    groups.map((group: { executable: string; secrets: number; verified: number }) => [
       group.executable,
       pidsText(group),
       group.secrets,
+      group.verified,
     ]),
     [
-      ['/usr/bin/java', 'pid 8', 0],
-      ['/usr/sbin/nginx', '2 processes', 5],
-      ['/bin/sh', 'pid 1', 0],
+      ['/usr/bin/java', 'pid 8', 0, 0],
+      ['/usr/sbin/nginx', '2 processes', 5, 4],
+      ['/bin/sh', 'pid 1', 0, 0],
     ],
   );
+});
+
+for (const [title, change, kind, words] of [
+  ['proven', {}, 'good', 'proven'],
+  ['armed', { proof: 'armed' }, 'good', 'read'],
+  ['of an older agent', { proof: undefined }, 'good', 'read'],
+  ['unarmed', { proof: 'unarmed' }, 'bad', 'not in place'],
+  ['contradicted', { proof: 'contradicted' }, 'bad', 'logs nothing'],
+  ['not there', { proof: 'none', attached: false }, 'bad', 'not read'],
+  ['of no library', { proof: 'none', attached: false, library: undefined }, 'none', 'none'],
+] as const) {
+  test(`a badge tells of a probe that is ${title}`, (t) =>
+    t.deepEqual(probeVerdict({ ...nginxProcess, ...change }), [kind, words]));
+}
+
+test('a probe that gives nothing comes before those that are read', (t) => {
+  const [first] = groupProcesses([nginxProcess, { ...nginxProcess, pid: 9, proof: 'unarmed' }]);
+  t.is(first.proof, 'unarmed');
+});
+
+test('what was logged, and what came of it', (t) => {
+  t.is(loggedText({ secrets: 0, verified: 0 }), '0 secrets logged');
+  t.is(loggedText({ secrets: 5, verified: 1 }), '5 secrets logged, 1 connection verified');
 });

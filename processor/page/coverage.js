@@ -6,9 +6,11 @@ import {
   duration,
   groupProcesses,
   heardText,
+  loggedText,
   notesOf,
   pidsText,
   plural,
+  probeVerdict,
   shortBuildId,
   sum,
   tlsText,
@@ -168,14 +170,8 @@ function processTable(groups) {
 
 function processRow(group, columns) {
   const { executable, library, version, buildId, probe, pids } = group;
-  const [kind, words] = group.attached
-    ? ['good', 'read']
-    : library === undefined
-      ? ['none', 'none']
-      : ['bad', 'not read'];
-  const logged = group.attached
-    ? [make('span', { class: 'quiet' }, ` · ${plural(group.secrets, 'secret')} logged`)]
-    : [];
+  const [kind, words] = probeVerdict(group);
+  const logged = group.attached ? [make('span', { class: 'quiet' }, ` · ${loggedText(group)}`)] : [];
   const where = library === executable ? 'inside the executable' : library;
   const cells = [
     [

@@ -37,7 +37,7 @@ test('a target shows its library, version, build id and probe, and what is not c
     '/usr/lib/x86_64-linux-gnu/libssl.so.3',
     'OpenSSL 3.0.19',
     '48b5aaf1d60a…',
-    'read inner keylog function at +0x32e50, push · 3 secrets logged',
+    'proven inner keylog function at +0x32e50, push · 3 secrets logged, 2 connections verified',
   ]);
   const whole = view.all().find(({ attributes }) => attributes.title === nginxProcess.buildId);
   t.is(whole?.text(), '48b5aaf1d60a…');

@@ -13,6 +13,7 @@ export interface AgentProgram extends Program {
   /** The first account that fulfils `wanted`, or the last one before `timeoutMs`. */
   ledgerWhen(wanted: (exchanges: Ledger['exchanges']) => boolean, timeoutMs?: number): Promise<Ledger>;
   readiness(): Promise<{ status: number; reasons: string[] }>;
+  metrics(): Promise<string>;
   /** Attempts to deliver a batch that came to nothing. */
   failedAttempts(): Promise<number>;
 }
@@ -56,8 +57,9 @@ export async function openAgent(
   });
   if (!(await begun) || !program.running()) throw new Error(`open agent: it said:\n${program.stderr()}`);
 
-  const metrics = (page: string) => fetch(`http://127.0.0.1:${metricsPort}/${page}`);
-  const ledger = async () => (await (await metrics('ledger')).json()) as Ledger;
+  const page = (name: string) => fetch(`http://127.0.0.1:${metricsPort}/${name}`);
+  const ledger = async () => (await (await page('ledger')).json()) as Ledger;
+  const metrics = async () => (await page('metrics')).text();
   return {
     ...program,
     ledger,
@@ -70,9 +72,9 @@ export async function openAgent(
       const { reasons } = (await response.json()) as { reasons: string[] };
       return { status: response.status, reasons };
     },
+    metrics,
     async failedAttempts() {
-      const text = await (await metrics('metrics')).text();
-      return Number(/^podmirror_deliveries_total\{result="failed"\} (\d+)$/m.exec(text)?.[1]);
+      return Number(/^podmirror_deliveries_total\{result="failed"\} (\d+)$/m.exec(await metrics())?.[1]);
     },
   };
 }

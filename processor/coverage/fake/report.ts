@@ -11,7 +11,10 @@ export const nginxProcess: Process = {
   buildId: '48b5aaf1d60ab2ef94ee0a9c07a7c7f2d6c1b2a3',
   probe: 'inner keylog function at +0x32e50, push',
   attached: true,
+  armed: true,
   secrets: 3,
+  verified: 2,
+  proof: 'proven',
 };
 
 export const javaProcess: Process = {
@@ -21,7 +24,10 @@ export const javaProcess: Process = {
   version: 'Java',
   probe: 'Java is in it, and where Java hands out its secrets is not known: a Java agent would be needed',
   attached: false,
+  armed: null,
   secrets: 0,
+  verified: 0,
+  proof: 'none',
 };
 
 export function sampleTarget(
