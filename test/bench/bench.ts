@@ -1,24 +1,20 @@
 /** `make bench`: what the agent costs nginx, what it costs itself, and whether it sees everything. */
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Agent } from '../harness/agent.ts';
-import { createCgroup, whyNoCgroups } from '../harness/cgroup.ts';
 import { type Leave, leavingNothing } from '../harness/leave.ts';
 import { type Nginx, startNginx } from '../harness/nginx.ts';
 import { residentBytes } from '../harness/processes.ts';
 import { runTool } from '../harness/run-tool.ts';
-import { NGINX_CORE, OTHER_CORE, type Surroundings, startMeasuredAgent } from './agent.ts';
+import { makeSurroundings, NGINX_CORE, OTHER_CORE, type Surroundings, startMeasuredAgent } from './agent.ts';
 import { startBurner } from './burner.ts';
 import { type Completeness, measureCompleteness } from './completeness.ts';
 import { fixedRate } from './load.ts';
 import { machine } from './machine.ts';
 import { measureProgram } from './program-cost.ts';
 import { type Measured, renderReport } from './report.ts';
-import { startSink } from './sink.ts';
 import { createSwitch } from './switch.ts';
 import { startWindowLoad, type WindowLoad } from './window-load.ts';
 import { measureWindows } from './windows.ts';
@@ -53,21 +49,12 @@ if (values.help) process.stdout.write(usage);
 else process.exitCode = await leavingNothing(main);
 
 async function main(leave: Leave): Promise<number> {
-  const why = whyNoCgroups() ?? (cpus().length < 2 ? 'needs two cores' : null);
-  if (why) throw new Error(`bench: ${why}`);
-  execFileSync('taskset', ['-acp', String(OTHER_CORE), String(process.pid)], { stdio: 'ignore' });
-
-  const directory = mkdtempSync(join(tmpdir(), 'podmirror-bench-'));
-  leave.defer(() => rmSync(directory, { recursive: true, force: true }));
-  execFileSync(process.execPath, ['certs/main.ts', directory], { cwd: REPOSITORY, stdio: 'ignore' });
-  const sink = await startSink(directory);
-  leave.defer(() => sink.close());
-  const cgroup = createCgroup('bench');
-  leave.defer(() => cgroup.remove());
+  const surroundings = await makeSurroundings(leave, 'bench');
+  const { cgroup } = surroundings;
   const nginx = await startNginx({ cgroup, workers: 1, log: 'marks', core: NGINX_CORE });
   leave.defer(() => nginx.stop());
 
-  const bench = { directory, nginx, sink, cgroup };
+  const bench = { ...surroundings, nginx };
   const { port } = nginx;
   const [rate, connections] = [Number(values.rate), Number(values.connections)];
   const paced = fixedRate({ port, rate, core: OTHER_CORE });

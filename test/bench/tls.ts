@@ -1,20 +1,16 @@
 /** HTTPS rows of `make bench`: what reading TLS costs nginx, by secrets, by calls, and by probes at the symbols; and the agent. */
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Ledger, TlsCoverage } from '../../bpf/index.d.ts';
 import type { Agent } from '../harness/agent.ts';
-import { createCgroup, whyNoCgroups } from '../harness/cgroup.ts';
 import { type Leave, leavingNothing } from '../harness/leave.ts';
 import { startNginx } from '../harness/nginx.ts';
 import { until } from '../harness/until.ts';
-import { NGINX_CORE, OTHER_CORE, startMeasuredAgent } from './agent.ts';
+import { makeSurroundings, NGINX_CORE, startMeasuredAgent } from './agent.ts';
 import { startBurner } from './burner.ts';
 import { machine } from './machine.ts';
-import { startSink } from './sink.ts';
 import { createSwitch } from './switch.ts';
 import { createSymbolProbes } from './symbol-probes.ts';
 import { renderTlsReport, type TlsRow } from './tls-report.ts';
@@ -26,7 +22,6 @@ const usage = `usage: node test/bench/tls.ts [--windows 24] [--window-seconds 0.
 Needs root and two cores: nginx runs on core 0, everything else on core 1. Writes test/bench/tls-results.md.
 `;
 const RESULTS = fileURLToPath(new URL('./tls-results.md', import.meta.url));
-const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
 
 /** Requests per second: what leaves the client's core room for the agent. Asked of nginx's CPU per request on ÷ off. */
 const CASES = [
@@ -54,17 +49,8 @@ if (values.help) process.stdout.write(usage);
 else process.exitCode = await leavingNothing(main);
 
 async function main(leave: Leave): Promise<number> {
-  const why = whyNoCgroups() ?? (cpus().length < 2 ? 'needs two cores' : null);
-  if (why) throw new Error(`bench: ${why}`);
-  execFileSync('taskset', ['-acp', String(OTHER_CORE), String(process.pid)], { stdio: 'ignore' });
-
-  const directory = mkdtempSync(join(tmpdir(), 'podmirror-bench-'));
-  leave.defer(() => rmSync(directory, { recursive: true, force: true }));
-  execFileSync(process.execPath, ['certs/main.ts', directory], { cwd: REPOSITORY, stdio: 'ignore' });
-  const sink = await startSink(directory);
-  leave.defer(() => sink.close());
-  const cgroup = createCgroup('bench-tls');
-  leave.defer(() => cgroup.remove());
+  const surroundings = await makeSurroundings(leave, 'bench-tls');
+  const { directory, cgroup } = surroundings;
   const tls = { certificate: join(directory, 'processor.crt'), key: join(directory, 'processor.key') };
   const nginx = await startNginx({ cgroup, workers: 1, log: 'marks', core: NGINX_CORE, tls });
   leave.defer(() => nginx.stop());
@@ -90,7 +76,7 @@ async function main(leave: Leave): Promise<number> {
   };
   const byAgent = async (way: string, work: (subject: Subject) => Promise<Triple[]>) => {
     const toggle = createSwitch(cgroup);
-    const agent = await startMeasuredAgent({ directory, cgroup, sink }, { pid: toggle.pid, tlsMode: way });
+    const agent = await startMeasuredAgent(surroundings, { pid: toggle.pid, tlsMode: way });
     const turn = async (on: boolean) => {
       await toggle.turn(on, agent);
       if (on) await inPlace(agent, way);
