@@ -81,7 +81,8 @@ export function notesOf({ notes, tls }) {
 /** Processes that say the same of themselves, as one with all their pids; those that are not read first, those without a library last. */
 export function groupProcesses(processes) {
   const groups = new Map();
-  for (const { pid, secrets, verified = 0, ...program } of processes) {
+  // The proof says what `armed` does, and more.
+  for (const { pid, secrets, verified = 0, armed: _, ...program } of processes) {
     const key = JSON.stringify(program);
     const group = groups.get(key) ?? { ...program, pids: [], secrets: 0, verified: 0 };
     // A process is in the list once for each of its libraries.

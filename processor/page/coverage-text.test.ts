@@ -98,7 +98,12 @@ test('a reason for the dark is told once, whether a note has it or not', (t) => 
 
 test('processes of one program are one row with all their pids; what is not read comes first', (t) => {
   const shell = { pid: 1, executable: '/bin/sh', probe: 'no TLS library', attached: false, secrets: 0 };
-  const groups = groupProcesses([shell, nginxProcess, { ...nginxProcess, pid: 9, secrets: 2 }, javaProcess]);
+  const groups = groupProcesses([
+    shell,
+    nginxProcess,
+    { ...nginxProcess, pid: 9, secrets: 2, armed: null },
+    javaProcess,
+  ]);
   t.deepEqual(
     groups.map((group: { executable: string; secrets: number; verified: number }) => [
       group.executable,

@@ -31,6 +31,8 @@ pub struct Arming {
     at: Option<u64>,
     /// Looks in a row that found it nowhere.
     misses: u8,
+    /// At all.
+    looks: u8,
 }
 
 impl Arming {
@@ -49,6 +51,7 @@ impl Arming {
         if self.at.is_some() {
             return;
         }
+        self.looks = self.looks.saturating_add(1);
         let mut unclear = false;
         for spot in spots {
             match has_own_copy(spot.address) {
@@ -62,6 +65,10 @@ impl Arming {
             }
         }
         self.misses = if unclear { 0 } else { self.misses.saturating_add(1) };
+    }
+
+    pub fn looks(&self) -> u8 {
+        self.looks
     }
 
     /// None: it is not known (yet).

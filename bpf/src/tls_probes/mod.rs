@@ -35,6 +35,7 @@ mod root_tests;
 mod scanner;
 mod schedule;
 mod secret;
+mod smaps;
 mod tally;
 pub(crate) mod uprobes;
 

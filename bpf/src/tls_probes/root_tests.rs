@@ -17,7 +17,7 @@ use super::maps;
 use super::pagemap::Pagemap;
 use super::programs::for_either_way;
 use super::uprobes::Way;
-use super::{LoggedSecret, Probes, ProcessCoverage, finding};
+use super::{LoggedSecret, Probes, ProcessCoverage, finding, smaps};
 use crate::cgroup;
 use crate::kernel::{Kind, check_capabilities};
 
@@ -385,7 +385,8 @@ fn a_process_of_another_user_is_read_or_coverage_names_the_capability() {
     wait("the server listens", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
     let id = bench.id();
     if holds(CAP_SYS_PTRACE) {
-        taker.until_attached(id, pid);
+        // Its page map takes CAP_DAC_READ_SEARCH besides, which the agent does not have in a cluster.
+        taker.until_armed(id, pid, true);
         return;
     }
     let row = taker.until("it is the other user's", |taker| {
@@ -554,8 +555,12 @@ fn both_ways_of_putting_a_probe_leave_a_copy_of_the_page_in_a_private_mapping_an
         let [private, shared] = ["MAP_PRIVATE", "MAP_SHARED"].map(|flags| {
             let pid = bench.spawn(&mut mapper(&name, flags, libc::PROT_READ | libc::PROT_EXEC));
             let address = wait("it is mapped", || address_in(pid, &library, site.offset));
-            let map = Pagemap::open(pid).unwrap();
-            move || map.has_own_copy(address)
+            let map = Pagemap::open(pid, 0).unwrap();
+            move || {
+                let by_page = map.has_own_copy(address);
+                assert_eq!(smaps::has_own_copies(&smaps::read(pid, u64::MAX).unwrap(), address), by_page);
+                by_page
+            }
         });
         assert_eq!((private(), shared()), (Some(false), Some(false)), "{way:?}");
         let object = for_either_way(*way).unwrap();

@@ -458,7 +458,7 @@ impl Scanner {
             let before = process.armings.get(&placed.file);
             let mut arming = Arming::again(before.copied(), stands.number, &spots);
             if arming.armed() != Some(true)
-                && let Some(pagemap) = pagemap.get_or_insert_with(|| Pagemap::open(pid).ok())
+                && let Some(pagemap) = pagemap.get_or_insert_with(|| Pagemap::open(pid, arming.looks()).ok())
             {
                 arming.look(&spots, |address| pagemap.has_own_copy(address));
             }
