@@ -133,10 +133,13 @@ impl Bench {
         self.spawn(command, port)
     }
 
-    /// Likewise, of one that takes the probe out of its own code.
+    /// Likewise, of one that takes the probe out of its own code. Its library is its own, or the probes of other tests would
+    /// bring it back.
     fn serve_restoring(&mut self) -> u16 {
         let port = free_port();
+        fs::copy(system_libssl(), self.dir.join("libssl.so.3")).unwrap();
         let mut command = Command::new("/usr/bin/python3");
+        command.env("LD_LIBRARY_PATH", &self.dir);
         command.arg("-c").arg(format!("{RESTORER}{SERVER}")).arg(port.to_string());
         self.spawn(command, port)
     }
@@ -406,6 +409,11 @@ impl Watch {
     }
 }
 
+fn system_libssl() -> PathBuf {
+    let places = ["/lib", "/usr/lib"].map(|root| PathBuf::from(format!("{root}/x86_64-linux-gnu/libssl.so.3")));
+    places.into_iter().find(|path| path.exists()).unwrap()
+}
+
 fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
@@ -607,9 +615,7 @@ fn a_probe_that_three_connections_pass_without_a_word_is_contradicted_and_the_ne
 #[test]
 fn a_server_in_which_the_probe_cannot_stand_is_read_by_calls_from_its_first_connection_on() {
     let Some(mut bench) = Bench::new() else { return };
-    let places = ["/lib", "/usr/lib"].map(|root| format!("{root}/x86_64-linux-gnu/libssl.so.3"));
-    let library = places.iter().find_map(|path| fs::read(path).ok()).unwrap();
-    let site = finding::examine(&library).unwrap().site.unwrap();
+    let site = finding::examine(&fs::read(system_libssl()).unwrap()).unwrap().site.unwrap();
     let port = bench.serve_sharing(site.offset);
     let mut watch = Watch::start(tls::Mode::Auto);
     watch.select(&bench);
@@ -682,8 +688,7 @@ fn the_programs_load_and_stand_in_a_library() {
     let shared =
         Shared { targets: own(kernel.targets()), flows: own(kernel.flows()), controls: own(kernel.control_slots()) };
     let programs = Programs::load(&shared, 1 << 2).unwrap();
-    let places = ["/lib", "/usr/lib"].map(|root| format!("{root}/x86_64-linux-gnu/libssl.so.3"));
-    let file = places.iter().find_map(|path| fs::File::open(path).ok()).unwrap();
+    let file = fs::File::open(system_libssl()).unwrap();
     let mut bytes = Vec::new();
     (&file).read_to_end(&mut bytes).unwrap();
     let sites = examine(&bytes).unwrap().unwrap();
