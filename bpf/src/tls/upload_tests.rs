@@ -117,6 +117,9 @@ fn records_that_are_no_body_among_those_of_an_upload_cost_what_is_behind_it_and_
     for number in [0x1301, 0x1302, 0x1303, 0xc02b, 0xc02c, 0xcca9] {
         let clean = with_odd_records(number, |_| Vec::new());
         assert_eq!(targets(&clean), right, "{number:x}");
+        let pairings: Vec<_> = clean.exchanges.iter().map(Exchange::pairing).collect();
+        assert_eq!(pairings[0], Pairing::Order, "{number:x}");
+        assert_eq!(pairings[1..], [Pairing::Acknowledgement; 3], "{number:x}");
         for (name, played) in [
             ("alert", with_odd_records(number, |client| client.seal(ALERT, &[1, 90], 0))),
             ("empty", with_odd_records(number, |client| client.seal(APPLICATION_DATA, &[], 0))),
