@@ -159,3 +159,10 @@ test('programs under ever new names are not remembered without end', (t) => {
     t.is(say(coverage({ processes: [{ ...nginx, executable: `/tmp/${n}` }] })).length, 1);
   t.is(say(coverage({ processes: [nginx] })).length, 1);
 });
+
+test('what holds still is not told again, however much it is', (t) => {
+  const say = tlsLines();
+  const processes = Array.from({ length: 700 }, (_, n) => ({ ...nginx, executable: `/tmp/${n}` }));
+  t.is(say(coverage({ processes })).length, 700);
+  for (let look = 0; look < 3; look += 1) t.deepEqual(say(coverage({ processes })), []);
+});

@@ -13,22 +13,28 @@ const maxRemembered = 500;
 export function tlsLines(): (coverage: Coverage) => TlsLine[] {
   let said = new Map<string, Set<string>>();
   return ({ targets }) => {
-    const before = said;
-    // Of a target that is gone nothing is remembered: when it comes again, it is new.
-    said = new Map();
-    return targets.flatMap((target) => {
+    const current = new Map<string, Set<string>>();
+    const fresh = targets.flatMap((target) => {
       const name = nameOf(target);
-      // What a worker has proven is not told again when the next one does.
-      const known = said.get(name) ?? recent(before.get(name));
-      const fresh = linesOf(target).filter(({ text }) => !known.has(text));
-      said.set(name, new Set([...known, ...linesOf(target).map(({ text }) => text)]));
-      return fresh;
+      const texts = current.get(name) ?? new Set();
+      current.set(name, texts);
+      return linesOf(target).filter(({ text }) => {
+        const isNew = !texts.has(text) && said.get(name)?.has(text) !== true;
+        texts.add(text);
+        return isNew;
+      });
     });
+    // Of a target that is gone nothing is remembered: when it comes again, it is new. What holds still is not told again, and
+    // what a worker has proven neither when the next one does.
+    const remembered = (name: string, texts: ReadonlySet<string>) =>
+      new Set([
+        ...[...(said.get(name) ?? [])].filter((text) => !texts.has(text)).slice(-maxRemembered),
+        ...texts,
+      ]);
+    said = new Map([...current].map(([name, texts]) => [name, remembered(name, texts)]));
+    return fresh;
   };
 }
-
-const recent = (texts: ReadonlySet<string> = new Set()): ReadonlySet<string> =>
-  new Set([...texts].slice(-maxRemembered));
 
 function linesOf(target: TargetCoverage): TlsLine[] {
   const name = nameOf(target);

@@ -92,17 +92,18 @@ export function groupProcesses(processes) {
     groups.set(key, group);
   }
   const rank = ({ library, attached, proof }) =>
-    attached && !vain[proof] ? 1 : library === undefined ? 2 : 0;
+    attached && !isVain(proof) ? 1 : library === undefined ? 2 : 0;
   return [...groups.values()].sort((a, b) => rank(a) - rank(b));
 }
 
 /** Of probes that stand and give nothing. */
 const vain = { unarmed: 'not in place', contradicted: 'logs nothing' };
+const isVain = (proof) => Object.hasOwn(vain, proof ?? '');
 
 /** Of a group of processes: `[kind, words]` of its badge. */
 export function probeVerdict({ attached, library, proof }) {
   if (!attached) return library === undefined ? ['none', 'none'] : ['bad', 'not read'];
-  if (vain[proof]) return ['bad', vain[proof]];
+  if (isVain(proof)) return ['bad', vain[proof]];
   return ['good', proof === 'proven' ? 'proven' : 'read'];
 }
 

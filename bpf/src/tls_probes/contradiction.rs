@@ -4,7 +4,8 @@ use std::collections::{HashMap, VecDeque};
 
 /// So many such connections, and no secret since the probes stand.
 const ENOUGH: usize = 3;
-/// Connections that wait to be judged, per target: the newest, since the probes of older ones may have come later.
+/// Connections that wait to be judged, per target. Where there are more, the first are enough: a busy target's would else be
+/// displaced before the next round.
 const MAX_WAITING: usize = 8;
 /// As many as there may be processes.
 const MAX_TARGETS: usize = 16_384;
@@ -69,10 +70,9 @@ impl Contradictions {
     /// A connection of this target's got to where it is encrypted, and no secret of it was logged.
     pub fn unlogged(&mut self, target: u64, began_ns: u64, now_ns: u64) {
         if let Some(evidence) = self.evidence(target) {
-            if evidence.waiting.len() == MAX_WAITING {
-                evidence.waiting.pop_front();
+            if evidence.waiting.len() < MAX_WAITING {
+                evidence.waiting.push_back((began_ns, now_ns));
             }
-            evidence.waiting.push_back((began_ns, now_ns));
             self.is_open = true;
         }
     }
@@ -229,6 +229,18 @@ mod tests {
         assert_eq!(Standing::both(Some(one), Some(other)), Some(Standing::Since { first_ns: 5, all_ns: 9 }));
         assert_eq!(Standing::both(Some(one), Some(Standing::Unsettled)), Some(Standing::Unsettled));
         assert_eq!((Standing::both(None, Some(one)), Standing::both(None, None)), (Some(one), None));
+    }
+
+    #[test]
+    fn a_target_with_many_connections_is_judged_too() {
+        let mut found = Contradictions::default();
+        for now_ns in 101..10_000 {
+            found.unlogged(TARGET, now_ns, now_ns);
+            if now_ns % 1000 == 0 {
+                found.judge(now_ns - 100, since(50, 100));
+            }
+        }
+        assert!(found.is_contradicted(TARGET));
     }
 
     #[test]

@@ -233,7 +233,9 @@ impl Probes {
     fn proven(&self, mut row: ProcessCoverage) -> ProcessCoverage {
         let hit = self.hits.of(&row);
         (row.hits, row.verified) = (hit.secrets, hit.verified);
-        let contradicted = self.contradictions.is_contradicted(row.member);
+        // Beside a library of which it is known that nobody gets its secrets, silence says nothing about this one.
+        let is_explained = || lock(&self.published).keyless.contains(&row.member);
+        let contradicted = self.contradictions.is_contradicted(row.member) && !is_explained();
         row.proof = Proof::of(row.attached, row.armed, row.verified, contradicted);
         if row.proof == Proof::Contradicted {
             row.probe += "; connections that began since it stands logged nothing there, nor anywhere else in this target: their TLS is not this library's, or does not pass by the probe";

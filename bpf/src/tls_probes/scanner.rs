@@ -36,6 +36,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 const MAX_MAPPINGS: usize = 2048;
 /// Probes that are looked for in a process at once, and processes when a probe was put; the next round sees the others.
 const MAX_ARMINGS: usize = 16;
+/// Mappings of one file that a probe is looked for in: each may cost a walk through the text of smaps.
+const MAX_SPOTS: usize = 16;
 const MAX_ARMED_AT_ONCE: usize = 64;
 /// Of files that nobody maps any more.
 const MAX_REMEMBERED: usize = 512;
@@ -121,8 +123,8 @@ enum Stage {
 
 /// A probe on a file.
 struct Stands {
-    /// The probe goes with it.
-    link: Link,
+    /// The probe goes with them. Two once it was put again: a file system that takes snapshots may tell two inodes by one number.
+    links: Vec<Link>,
     /// Tells it from the probe on what the file becomes later.
     number: u64,
     /// CLOCK_MONOTONIC in nanoseconds: since when a probe stands there, and since when this one does.
@@ -471,6 +473,14 @@ impl Scanner {
         process.armings = armings;
     }
 
+    /// A probe was put again: where it was missed before, it may stand now.
+    fn look_anew_for(&mut self, id: FileId) {
+        for process in self.processes.values_mut() {
+            process.armings.retain(|file, arming| *file != id || arming.armed() != Some(false));
+        }
+        self.changed = true;
+    }
+
     /// Has a file looked into that is not known yet, or that failed or changed.
     fn meet(&mut self, pid: u32, mapping: &Mapping, class: Class) {
         let now = Instant::now();
@@ -519,7 +529,9 @@ impl Scanner {
         };
         let failed = matches!(known.stage, Stage::Failed { .. });
         if known.stamp == Some(stamp) && !failed {
-            put_again(known, &file, &mut self.programs);
+            if put_again(known, &file, &mut self.programs) {
+                self.look_anew_for(mapping.file);
+            }
             return;
         }
         known.stamp = Some(stamp);
@@ -597,7 +609,13 @@ impl Scanner {
             Ok(link) => {
                 self.links += 1;
                 let now_ns = monotonic_ns();
-                let stands = Stands { link, number: self.links, first_ns: now_ns, since_ns: now_ns, again: Again::No };
+                let stands = Stands {
+                    links: vec![link],
+                    number: self.links,
+                    first_ns: now_ns,
+                    since_ns: now_ns,
+                    again: Again::No,
+                };
                 Stage::Attached { finding, labels, stands }
             }
             Err(why) => Stage::Failed { finding: Some(finding), why },
@@ -731,25 +749,27 @@ fn spots(process: &Process, file: FileId, offset: u64) -> Vec<Spot> {
         let address = address(placed, offset)?;
         Some(Spot { address, shared: placed.shared, writable: placed.writable })
     };
-    process.mappings.iter().filter(|placed| placed.file == file).filter_map(spot).collect()
+    process.mappings.iter().filter(|placed| placed.file == file).filter_map(spot).take(MAX_SPOTS).collect()
 }
 
-/// The new probe stands before the old one goes: nothing passes between, and what meets both is told once.
-fn put_again(known: &mut Known, file: &File, programs: &mut Programs) {
+/// Beside the one that stands, which somebody may be read by: what meets both is told once. True: it was put.
+fn put_again(known: &mut Known, file: &File, programs: &mut Programs) -> bool {
     let Stage::Attached { finding, stands, .. } = &mut known.stage else {
-        return;
+        return false;
     };
     if stands.again != Again::Wanted {
-        return;
+        return false;
     }
     stands.again = Again::Done;
     if let Ok(site) = &finding.site
         && let Ok(link) = programs.attach(site, file)
     {
-        // Its number stays, since where the old one stood this one does.
-        stands.link = link;
+        // Its number stays, since where the first one stood it does.
+        stands.links.push(link);
         stands.since_ns = monotonic_ns();
+        return true;
     }
+    false
 }
 
 fn address(placed: &Placed, offset: u64) -> Option<u64> {
