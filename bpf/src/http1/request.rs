@@ -226,6 +226,16 @@ impl Requests {
         }
     }
 
+    /// Bytes went by unseen, nobody knows how many: nothing is assumed of what follows.
+    pub fn lose(&mut self, ledger: &mut Ledger) {
+        self.lose_place(None, ledger);
+    }
+
+    /// More came before an answer than the message that it answers.
+    pub fn suspect_more(&mut self) {
+        self.pipelined = true;
+    }
+
     /// What comes next, if anything of a request, begins one.
     pub fn is_between(&self) -> bool {
         matches!(self.state, State::Start | State::Resync)
@@ -271,7 +281,9 @@ impl Requests {
                 let pending = &self.pending[at];
                 let behind = pending.complete && pending.length_known && ahead(ack, pending.end) > 0;
                 if self.pipelined || self.doubted || behind {
-                    // The server had more than this request: it is no request, or the client does not wait.
+                    // The server had more than this request: it is no request, or the client does not wait. Of one that was
+                    // sure, with a sure end, only the latter can be, and then no later answer can be told apart either.
+                    self.pipelined |= pending.proven && !pending.gap;
                     self.start_over(ledger);
                     return None;
                 }
@@ -454,6 +466,33 @@ impl Requests {
         self.state = State::Start;
     }
 
+    /// More is missing than the rest of the present message, from `at` on if that is known.
+    fn lose_place(&mut self, at: Option<u32>, ledger: &mut Ledger) {
+        match self.state {
+            State::Dead | State::Resync => return,
+            State::Head(_) => ledger.drop_exchange(Drop::Gap),
+            State::Length(_) | State::Chunked(_) => {
+                // Its head and so its place are sure; where it ends is not.
+                if let Some(pending) = self.pending.back_mut() {
+                    if let State::Length(left) = self.state {
+                        pending.body_length += left;
+                        // Else its end stays that of its head, so that whatever came may be behind it.
+                        pending.end = at.map_or(pending.end, |at| at.wrapping_add(left as u32));
+                    } else {
+                        pending.length_known = false;
+                    }
+                    pending.gap = true;
+                    pending.body_truncated = true;
+                    pending.complete = true;
+                }
+            }
+            State::Start => {}
+        }
+        self.state = State::Resync;
+        self.ack_at_gap = self.last_ack;
+        self.lose_order();
+    }
+
     /// Feeds some of `bytes` to the present message and says how many.
     fn step(&mut self, seq: u32, bytes: &[u8], origin: Origin, ledger: &mut Ledger) -> usize {
         match &mut self.state {
@@ -590,28 +629,7 @@ impl Sink for Requests {
             }
             return;
         }
-        match self.state {
-            State::Dead | State::Resync => return,
-            State::Head(_) => ledger.drop_exchange(Drop::Gap),
-            State::Length(_) | State::Chunked(_) => {
-                // Its head and so its place are sure; where it ends is not.
-                if let Some(pending) = self.pending.back_mut() {
-                    if let State::Length(left) = self.state {
-                        pending.body_length += left;
-                        pending.end = seq.wrapping_sub(len as u32).wrapping_add(left as u32);
-                    } else {
-                        pending.length_known = false;
-                    }
-                    pending.gap = true;
-                    pending.body_truncated = true;
-                    pending.complete = true;
-                }
-            }
-            State::Start => {}
-        }
-        self.state = State::Resync;
-        self.ack_at_gap = self.last_ack;
-        self.lose_order();
+        self.lose_place(Some(seq.wrapping_sub(len as u32)), ledger);
     }
 
     fn is_wanted(&self, seq: u32) -> bool {

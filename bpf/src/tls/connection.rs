@@ -9,7 +9,7 @@ use super::half::Half;
 use super::records::{self, HEADER_BYTES, Next};
 use super::secrets::SecretSet;
 use super::session::{Alpn, Dark, Opened, Session, Side};
-use super::skip::Skip;
+use super::skip::{Scan, Skip};
 use super::store::{ClientRandom, Loggers, Store};
 use super::suite::Version;
 use crate::http1::request::{Begin, Requests};
@@ -31,8 +31,6 @@ const MAX_BAD: u32 = 16;
 const LEAST_RECORD: u32 = 22;
 /// RFC 8446 section 5.1
 const ALERT: u8 = 21;
-/// In `Requests::gap`: more than any message can hold, so that nothing is assumed of what follows.
-const UNKNOWN: u32 = 1 << 30;
 
 /// Why a connection is not read (any more).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +110,7 @@ pub struct Connection {
     pub(super) client: Half,
     /// The rest of the present body went by in the kernel, or goes.
     pub(super) skip: Option<Skip>,
+    pub(super) scan: Scan,
     /// Up to where the kernel was last asked to pass the client's bytes by.
     unwanted: Option<u32>,
     server: Half,
@@ -156,6 +155,7 @@ impl Connection {
             session: Session::new(),
             client: Half::new(client_at),
             skip: None,
+            scan: Scan::default(),
             unwanted: None,
             server: Half::new(server_at),
             state: State::Opening,
@@ -371,7 +371,7 @@ impl Connection {
                             let plain = bytes.saturating_sub(u64::from(missing) * overhead as u64);
                             world.responses.passed(plain, world.requests);
                         }
-                        _ => world.responses.lost(world.requests),
+                        _ => self.lose_answers(world, ledger),
                     }
                 }
                 None => {
@@ -379,7 +379,7 @@ impl Connection {
                     self.session.lose(Side::Server, most.into());
                     self.server.lost = !begins;
                     self.kernel_offset = None;
-                    world.responses.lost(world.requests);
+                    self.lose_answers(world, ledger);
                 }
             }
         }
@@ -486,6 +486,8 @@ impl Connection {
                     self.proven_by =
                         self.claimed.as_ref().map(|random| world.store.loggers(random)).unwrap_or_default();
                 }
+                // What another step left may be of another body.
+                world.requests.wanted_from = None;
                 world.requests.data(seq, &self.plain, origin, true, ledger);
                 // Places in the plaintext mean nothing to the kernel.
                 let is_over_cap = world.requests.wanted_from.take().is_some();
@@ -569,7 +571,8 @@ impl Connection {
     pub(super) fn lose_client(&mut self, bytes: u32, world: &mut World, ledger: &mut Ledger) {
         self.session.lose(Side::Client, (bytes / LEAST_RECORD + 1).into());
         self.client.lost = true;
-        world.requests.gap(self.client.records.end(), UNKNOWN, false, ledger);
+        world.requests.lose(ledger);
+        world.requests.wanted_from = None;
     }
 
     /// A record of the server's that does not verify: its bytes are the host's own, so it is our count that is wrong.
@@ -586,7 +589,12 @@ impl Connection {
         ledger.discard(Discard::Undecrypted, len);
         self.server_index = self.server_index.wrapping_add(1);
         self.session.lose(Side::Server, 8);
+        self.lose_answers(world, ledger);
+    }
+
+    fn lose_answers(&mut self, world: &mut World, ledger: &mut Ledger) {
         world.responses.lost(world.requests);
+        self.give_up_skip(world, ledger);
     }
 
     /// Looks for the next record that verifies. True: it was found and read.
@@ -638,6 +646,11 @@ impl Connection {
         self.half(side).take(gone);
         ledger.discard(Discard::Undecrypted, gone);
         false
+    }
+
+    pub(super) fn repay(&mut self, bytes: u64) {
+        let bytes = usize::try_from(bytes).unwrap_or(SEARCH_BYTES);
+        self.search_left = self.search_left.saturating_add(bytes).min(SEARCH_BYTES);
     }
 
     /// False, and the connection is given up, when it has cost enough.

@@ -110,7 +110,7 @@ pub(super) fn record_conversation(conversation: &Conversation, cuts: &[usize], w
 pub(super) struct Played {
     pub(super) exchanges: Vec<Exchange>,
     pub(super) ledger: Ledger,
-    state: Option<State>,
+    pub(super) state: Option<State>,
     /// Bytes of the client's that the kernel was asked to leave out.
     pub(super) skipped: usize,
 }

@@ -82,6 +82,15 @@ impl Half {
         true
     }
 
+    pub fn seconds(&self) -> usize {
+        self.seconds.len()
+    }
+
+    /// Where the kept copy with that index begins and ends.
+    pub fn second(&self, index: usize) -> Option<(u32, u32)> {
+        self.seconds.get(index).map(|(seq, bytes)| (*seq, seq.wrapping_add(bytes.len() as u32)))
+    }
+
     pub fn held_bytes(&self) -> usize {
         self.records.len()
     }

@@ -15,6 +15,9 @@ pub enum Next {
     Other,
 }
 
+/// The longest record that `next` takes for one.
+pub const MAX_RECORD_BYTES: usize = HEADER_BYTES + MAX_FRAGMENT_BYTES;
+
 #[derive(Debug)]
 pub struct Records {
     /// Where the first byte of `bytes[taken..]` stands in the TCP stream.

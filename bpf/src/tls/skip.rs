@@ -4,6 +4,7 @@
 //! of the stream, and one overhead more for each of its records, of which only the least number is known: the places where
 //! it can end lie one overhead apart, and each goes with the number of the record that begins there.
 use super::record::MAX_PLAINTEXT_BYTES;
+use crate::seq::ahead;
 
 /// Sequence comparisons hold for 2 GiB.
 const MAX_BYTES: u64 = 3 << 29;
@@ -19,6 +20,19 @@ pub struct Skip {
     records: Option<u64>,
 }
 
+/// How far its end was looked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scan {
+    /// The first place where a record may begin that is not all there, or the first that was not looked at.
+    pub next: Option<u32>,
+    /// A record may begin at `next`.
+    pub has_begun: bool,
+    /// The server's acknowledgement and the number of second copies when these were tried.
+    pub tried: Option<(u32, usize)>,
+    /// What was there when the answer came and a record seemed to have begun.
+    pub answered_at: Option<u32>,
+}
+
 impl Skip {
     pub fn new(from: u32, left: u64, overhead: usize) -> Self {
         Self { from, left, overhead: overhead as u64, records: None }
@@ -30,6 +44,10 @@ impl Skip {
 
     pub fn left(self) -> u64 {
         self.left
+    }
+
+    pub fn overhead(self) -> usize {
+        self.overhead as usize
     }
 
     pub fn has_end(self) -> bool {
@@ -62,6 +80,13 @@ impl Skip {
         let overheads = self.len(at).saturating_sub(self.left);
         let records = overheads.div_ceil(self.overhead).max(self.records.unwrap_or(self.least_records()));
         self.allows(records).then(|| self.place(records))
+    }
+
+    /// More than records of usual sizes take.
+    pub fn is_exceeded(self, at: u32) -> bool {
+        const SPARE_BYTES: u64 = 1 << 20;
+        let most = u64::from(self.sure_end().wrapping_sub(self.from)) + self.left / 8 + SPARE_BYTES;
+        ahead(at, self.from) > 0 && self.len(at) > most
     }
 
     fn len(self, at: u32) -> u64 {

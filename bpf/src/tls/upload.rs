@@ -6,8 +6,8 @@
 //! behind such a body rest on acknowledgements (`Requests::pass_sealed`).
 use super::connection::{Connection, World};
 use super::opened::{Opened, Side};
-use super::records::{self, HEADER_BYTES, Next};
-use super::skip::Skip;
+use super::records::{self, HEADER_BYTES, MAX_RECORD_BYTES, Next};
+use super::skip::{Scan, Skip};
 use crate::http1::request::Requests;
 use crate::ledger::{Discard, Ledger};
 use crate::seq::ahead;
@@ -16,6 +16,8 @@ use crate::seq::ahead;
 const WORTH_BYTES: u64 = 64 << 10;
 /// Kept of what may still be body: another copy of it may come.
 const KEPT_BYTES: usize = 32 << 10;
+/// What looking at a place again costs, as if so many bytes of a record had been opened.
+const PLACE_BYTES: usize = 8;
 
 impl Connection {
     /// Every byte of the client's before this is of the present body, over the cap, and enough to tell the kernel.
@@ -38,9 +40,14 @@ impl Connection {
                 self.lose_skip(skip, world, ledger);
                 true
             }
-            Some(_) => true,
+            Some(_) => {
+                // What was looked at is gone.
+                self.scan = Scan { answered_at: self.scan.answered_at, ..Scan::default() };
+                true
+            }
             None => {
                 self.skip = self.rest_of_body(from, world.requests).filter(|_| skipped);
+                self.scan = Scan::default();
                 self.skip.is_some()
             }
         }
@@ -51,17 +58,8 @@ impl Connection {
         let records = &self.client.records;
         let sure = ahead(skip.sure_end(), records.at()).max(0).unsigned_abs() as usize;
         self.drop_client(sure.min(records.len()), ledger);
-        if self.try_ends(skip, world, ledger) {
+        if self.try_next_ends(skip, world, ledger) || self.try_seconds(skip, world, ledger) {
             return true;
-        }
-        // Another copy of the client's bytes may be the one that the server took.
-        let mut index = 0;
-        while self.client.swap_second(index) {
-            if self.try_ends(skip, world, ledger) {
-                return true;
-            }
-            self.client.swap_second(index);
-            index += 1;
         }
         if self.is_dark() {
             return false;
@@ -75,15 +73,23 @@ impl Connection {
             };
             let is_taken = ahead(self.acknowledged, records.at().wrapping_add(len as u32)) >= 0;
             if is_taken {
+                if self.client.seconds() == 0 {
+                    // By chance more than the body ended where it could: that may have been requests.
+                    world.requests.suspect_more();
+                }
                 self.lose_skip(skip, world, ledger);
             }
             return is_taken;
         }
-        if skip.end_from(records.end()).is_none() {
+        // A record that had begun when the answer came has not verified.
+        let is_past = |at| ahead(records.end(), at) > MAX_RECORD_BYTES as i32;
+        let is_late = self.scan.answered_at.is_some_and(is_past) || skip.is_exceeded(self.acknowledged);
+        if is_late || skip.end_from(records.end()).is_none() {
             self.lose_skip(skip, world, ledger);
             return true;
         }
-        let begun = self.begun_record(skip).unwrap_or(records.len());
+        let begun = self.scan.next.filter(|_| self.scan.has_begun);
+        let begun = begun.map_or(records.len(), |at| ahead(at, records.at()).max(0).unsigned_abs() as usize);
         self.drop_client(begun.min(records.len().saturating_sub(KEPT_BYTES)), ledger);
         false
     }
@@ -93,7 +99,11 @@ impl Connection {
         let Some(skip) = self.skip.filter(|skip| !skip.has_end()) else { return };
         let is_over = world.requests.is_answered() || world.requests.body_left() != Some(skip.left());
         // Before that the answer did not wait for the body; and a record that has begun will tell itself.
-        if !is_over || ahead(self.acknowledged, skip.sure_end()) < 0 || self.begun_record(skip).is_some() {
+        if !is_over || ahead(self.acknowledged, skip.sure_end()) < 0 {
+            return;
+        }
+        if self.scan.has_begun {
+            self.scan.answered_at.get_or_insert(self.client.records.end());
             return;
         }
         let end = self.client.records.end();
@@ -103,20 +113,93 @@ impl Connection {
                 world.requests.pass_sealed(end, skip.left(), ledger);
                 self.skip = Some(skip.with_end(records));
             }
-            None => self.lose_skip(skip, world, ledger),
+            None => {
+                if ahead(end, self.acknowledged) >= 0 {
+                    // Nothing is missing, and it is not just the body: a request may have begun in the record of its end.
+                    world.requests.suspect_more();
+                }
+                self.lose_skip(skip, world, ledger);
+            }
         }
     }
 
-    /// Reads the record that stands where the body can end, if one verifies as that one.
-    fn try_ends(&mut self, skip: Skip, world: &mut World, ledger: &mut Ledger) -> bool {
-        let records = &self.client.records;
-        let (begin, end) = (records.at(), records.end());
-        let mut next = begin;
+    /// The answer that would tell that the body is over may be lost.
+    pub(super) fn give_up_skip(&mut self, world: &mut World, ledger: &mut Ledger) {
+        if let Some(skip) = self.skip.filter(|skip| !skip.has_end()) {
+            self.lose_skip(skip, world, ledger);
+        }
+    }
+
+    /// Looks at the places that were not decided yet.
+    fn try_next_ends(&mut self, skip: Skip, world: &mut World, ledger: &mut Ledger) -> bool {
+        let (begin, end) = (self.client.records.at(), self.client.records.end());
+        let from = self.scan.next.filter(|next| ahead(*next, begin) > 0).unwrap_or(begin);
+        if self.scan.has_begun && !self.pay_places(from, end, skip, ledger) {
+            return false;
+        }
+        self.scan.next = None;
+        self.scan.has_begun = false;
+        if self.try_ends(skip, from, end, world, ledger) {
+            return true;
+        }
+        self.scan.has_begun = self.scan.next.is_some();
+        // Never behind what is there: a place told later may be its end.
+        self.scan.next.get_or_insert(if ahead(end, from) > 0 { end } else { from });
+        false
+    }
+
+    /// Another copy of the client's bytes may be the one that the server took.
+    fn try_seconds(&mut self, skip: Skip, world: &mut World, ledger: &mut Ledger) -> bool {
+        let tried = Some((self.acknowledged, self.client.seconds()));
+        let is_taken = ahead(self.acknowledged, self.client.records.end()) >= 0;
+        if self.is_dark() || (self.scan.tried == tried && !is_taken) {
+            return false;
+        }
+        self.scan.tried = tried;
+        let scan = self.scan;
+        let mut index = 0;
+        while let Some((from, to)) = self.client.second(index) {
+            let (begin, end) = (self.client.records.at(), self.client.records.end());
+            // A record of which the copy holds a part.
+            let from = from.wrapping_sub(MAX_RECORD_BYTES as u32);
+            let from = if ahead(from, begin) > 0 { from } else { begin };
+            let to = if ahead(end, to) > 0 { to } else { end };
+            if !self.pay_places(from, to, skip, ledger) {
+                return false;
+            }
+            self.client.swap_second(index);
+            if self.try_ends(skip, from, to, world, ledger) {
+                return true;
+            }
+            if self.is_dark() {
+                return false;
+            }
+            self.client.swap_second(index);
+            index += 1;
+        }
+        self.scan = scan;
+        false
+    }
+
+    /// Whoever sends bytes one by one decides how often the same places are looked at.
+    fn pay_places(&mut self, from: u32, to: u32, skip: Skip, ledger: &mut Ledger) -> bool {
+        let bytes = ahead(to, from).max(0).unsigned_abs() as usize;
+        self.pay(bytes / skip.overhead() * PLACE_BYTES, ledger)
+    }
+
+    /// Reads the record that stands where the body can end, from `next` up to `end`, if one verifies as that one.
+    fn try_ends(&mut self, skip: Skip, next: u32, end: u32, world: &mut World, ledger: &mut Ledger) -> bool {
+        let begin = self.client.records.at();
+        let mut next = next;
         while let Some(at) = skip.end_from(next).filter(|at| ahead(end, *at) > 0) {
             next = at.wrapping_add(1);
             let from = at.wrapping_sub(begin) as usize;
-            let bytes = &self.client.records.bytes()[from..];
-            let (Next::Whole(len), Some(passed)) = (begins(bytes), skip.records_before(at)) else { continue };
+            let Some(bytes) = self.client.records.bytes().get(from..) else { return false };
+            let begun = begins(bytes);
+            if let Next::Part(_) = begun {
+                self.scan.next.get_or_insert(at);
+            }
+            let (Next::Whole(len), Some(passed)) = (begun, skip.records_before(at)) else { continue };
             if !self.pay(len, ledger) {
                 return false;
             }
@@ -132,6 +215,8 @@ impl Connection {
             }
             self.drop_client(from, ledger);
             self.skip = None;
+            // Opening what went by would have cost as much.
+            self.repay(skip.left());
             if !skip.has_end() {
                 world.requests.pass_sealed(at, skip.left(), ledger);
             }
@@ -139,20 +224,6 @@ impl Connection {
             return true;
         }
         false
-    }
-
-    /// Where the first record begins that may stand behind the body, and is not all there.
-    fn begun_record(&self, skip: Skip) -> Option<usize> {
-        let records = &self.client.records;
-        let mut next = records.at();
-        while let Some(at) = skip.end_from(next).filter(|at| ahead(records.end(), *at) > 0) {
-            next = at.wrapping_add(1);
-            let from = at.wrapping_sub(records.at()) as usize;
-            if let Next::Part(_) = begins(&records.bytes()[from..]) {
-                return Some(from);
-            }
-        }
-        None
     }
 
     /// Something else was among the records of the body, or a forged copy stands in the place of the one behind it.

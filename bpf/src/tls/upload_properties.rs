@@ -63,6 +63,36 @@ impl Scene {
         Conversation::hold(&plan)
     }
 
+    /// From the upload on the client is one request ahead of the answers. `joined`: it writes the first one with the upload.
+    fn hold_ahead(&self, upload: usize, joined: bool) -> Conversation {
+        let mut plan = self.plan.clone();
+        plan.steps.clear();
+        let mut writes = self.writes.iter().copied().cycle();
+        let mut unsent = Vec::new();
+        for i in 0..self.calls.len() {
+            unsent.extend(request_bytes(i, &self.calls[i]));
+            if joined && i == upload && i + 1 < self.calls.len() {
+                continue;
+            }
+            let mut rest = &unsent[..];
+            while !rest.is_empty() {
+                let (part, behind) = rest.split_at(writes.next().unwrap_or(16384).min(rest.len()));
+                plan.steps.push(Step::Send(Side::Client, part.to_vec()));
+                rest = behind;
+            }
+            unsent.clear();
+            let is_last = i + 1 == self.calls.len();
+            let answered =
+                if i < upload { i..i + 1 } else { i.saturating_sub(1).max(upload)..i + usize::from(is_last) };
+            for call in &self.calls[answered] {
+                let (mut bytes, body) = response_bytes(call);
+                bytes.extend(body);
+                plan.steps.push(Step::Send(Side::Server, bytes));
+            }
+        }
+        Conversation::hold(&plan)
+    }
+
     /// Segments that know nothing of records.
     fn segments(&self, conversation: &Conversation) -> Vec<Segment> {
         let mut streams: Vec<Segment> = Vec::new();
@@ -148,6 +178,16 @@ proptest! {
                 let most = CAP_BYTES + (scene.lag + 12) * 60_000;
                 prop_assert!(played.skipped + most >= len, "{} of {} skipped", played.skipped, len);
             }
+        }
+    }
+
+    #[test]
+    fn a_client_that_pipelines_behind_an_upload_gets_the_right_answers_or_none(scene in scene(false), joined in any::<bool>()) {
+        let upload = scene.calls.iter().position(|c| c.body.len() > CAP_BYTES).unwrap_or(0);
+        let conversation = scene.hold_ahead(upload, joined);
+        let played = play_skipping(&conversation, &scene.segments(&conversation), &[0], scene.lag);
+        for exchange in &played.exchanges {
+            check(exchange, &scene.calls, true);
         }
     }
 
