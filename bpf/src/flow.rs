@@ -445,8 +445,9 @@ impl Flow {
             // The server's own FIN or RST: nothing more is answered.
             self.closed = true;
         } else if record.has(record::RST) {
-            // Only at the exact place, or anybody could end a stream (RFC 5961 section 3.2).
-            self.closed = record.seq == self.inbound.next();
+            // Only at the exact place, or anybody could end a stream (RFC 5961 section 3.2). Within what is left out that place
+            // is not known.
+            self.closed |= record.seq == self.inbound.next();
         } else {
             self.inbound.fin(record.seq);
         }
@@ -491,7 +492,7 @@ impl Flow {
                 version: version(pending.minor),
                 headers: pending.headers,
                 body: pending.body.into(),
-                body_length: pending.length_known.then_some(pending.body_length),
+                body_length: (pending.length_known && !pending.unproven).then_some(pending.body_length),
                 body_truncated: pending.body_truncated,
                 trailers: pending.trailers,
                 head_length: pending.head_length,

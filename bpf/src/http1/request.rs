@@ -79,6 +79,10 @@ pub struct Pending {
     pub complete: bool,
     /// False: where the body ends was lost.
     pub length_known: bool,
+    /// Its length is the declared one, and nothing tells that all of that was sent.
+    pub unproven: bool,
+    /// Some of its body went by encrypted: see `Requests::pass_sealed`.
+    sealed: bool,
     pub gap: bool,
     pub conflicting: bool,
     pub start_ns: u64,
@@ -87,9 +91,16 @@ pub struct Pending {
     pub sequence: u32,
     pub proven: bool,
     pub answer: Option<Answer>,
+    /// What the server had received as it sent that.
+    answer_ack: u32,
 }
 
 impl Pending {
+    /// Its answer did not wait for the end of its body, as far as that is known.
+    fn is_answered_early(&self) -> bool {
+        self.answer.is_some() && self.complete && ahead(self.answer_ack, self.end) < 0
+    }
+
     fn memory(&self) -> usize {
         self.head_length as usize + self.body.len() + self.headers.len() * HEADER_BYTES
     }
@@ -217,12 +228,22 @@ impl Requests {
         self.pipelined || self.doubted
     }
 
-    /// The rest of the present body went by encrypted: `len` bytes, which end at `end` by their length. A client may have put
-    /// something else among them, and what follows is body yet: so the next requests are paired by acknowledgement, and say so.
+    /// `len` bytes of the present body went by encrypted and end at `end`, by its length. A client may have put something else
+    /// among them, and what follows is body yet: so the next requests are paired by acknowledgement, and say so. If the server
+    /// had answered before it had received all of the body, not even that tells them from body: then nothing more is paired.
     pub fn pass_sealed(&mut self, end: u32, len: u64, ledger: &mut Ledger) {
-        if self.body_left() == Some(len) {
-            self.gap(end, len as u32, true, ledger);
-            self.end_by_length = true;
+        if let Some(pending) = self.pending.back_mut() {
+            pending.sealed = true;
+        }
+        self.end_by_length = true;
+        self.gap(end, len as u32, true, ledger);
+    }
+
+    /// The same, when only the server's acknowledgement says that the body is over.
+    pub fn pass_unproven(&mut self, end: u32, len: u64, ledger: &mut Ledger) {
+        self.pass_sealed(end, len, ledger);
+        if let Some(pending) = self.pending.back_mut() {
+            pending.unproven = true;
         }
     }
 
@@ -304,6 +325,8 @@ impl Requests {
         let pending = self.pending.get_mut(at)?;
         pending.proven = proven;
         pending.answer = Some(answer);
+        pending.answer_ack = ack;
+        self.pipelined |= pending.sealed && pending.is_answered_early();
         Some(pending.method.clone())
     }
 
@@ -412,6 +435,8 @@ impl Requests {
             body_truncated: false,
             complete: false,
             length_known: true,
+            unproven: false,
+            sealed: false,
             gap: false,
             conflicting: self.conflicting,
             start_ns: start.origin.ktime_ns,
@@ -419,6 +444,7 @@ impl Requests {
             sequence: self.next_sequence,
             proven: self.proven,
             answer: None,
+            answer_ack: head_end,
         };
         self.next_sequence += 1;
         self.state = match framing {
@@ -462,6 +488,7 @@ impl Requests {
             pending.complete = true;
             pending.end = end;
             pending.end_ns = end_ns;
+            self.pipelined |= pending.sealed && pending.is_answered_early();
         }
         self.state = State::Start;
     }
@@ -476,8 +503,11 @@ impl Requests {
                 if let Some(pending) = self.pending.back_mut() {
                     if let State::Length(left) = self.state {
                         pending.body_length += left;
-                        // Else its end stays that of its head, so that whatever came may be behind it.
+                        // Else its end stays that of its head, so that whatever came may be behind it, or is not there yet.
                         pending.end = at.map_or(pending.end, |at| at.wrapping_add(left as u32));
+                        pending.unproven = at.is_none();
+                        // Of one that is answered already, what follows may look like requests.
+                        self.pipelined |= at.is_none() && pending.answer.is_some();
                     } else {
                         pending.length_known = false;
                     }

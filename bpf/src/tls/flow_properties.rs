@@ -16,6 +16,7 @@ use crate::wire::{Exchange, Pairing};
 
 pub(super) const CLIENT_ISN: u32 = u32::MAX - 900; // the streams wrap
 pub(super) const SERVER_ISN: u32 = u32::MAX - 1500;
+pub(super) const MAX_FLOW_BYTES: usize = 1 << 20;
 const SUITES: [u16; 6] = [0x1301, 0x1302, 0x1303, 0xc02b, 0xc02c, 0xcca9];
 
 #[derive(Clone, Debug)]
@@ -123,8 +124,11 @@ fn play(conversation: &Conversation, segments: &[Segment], late: &[usize]) -> Pl
 /// The kernel hears of what is not wanted `lag` segments later.
 pub(super) fn play_skipping(conversation: &Conversation, segments: &[Segment], late: &[usize], lag: usize) -> Played {
     let (mut wished, mut skipped) = (Vec::new(), 0);
-    let limits =
-        Limits { max_flow_bytes: 1 << 20, max_body_bytes: 1 << 16, response_headers: default_response_headers() };
+    let limits = Limits {
+        max_flow_bytes: MAX_FLOW_BYTES,
+        max_body_bytes: 1 << 16,
+        response_headers: default_response_headers(),
+    };
     let (mut ledger, mut out, mut store) = (Ledger::default(), Vec::new(), Store::default());
     let mut flow: Option<Flow> = None;
     let mut state = None;

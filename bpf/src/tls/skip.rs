@@ -2,7 +2,8 @@
 //!
 //! A record is longer than what it holds by a fixed overhead. So a body that has so many bytes left takes at least as many
 //! of the stream, and one overhead more for each of its records, of which only the least number is known: the places where
-//! it can end lie one overhead apart, and each goes with the number of the record that begins there.
+//! it can end lie one overhead apart, and each goes with the number of the record that begins there, and of the one that
+//! ends there.
 use super::record::MAX_PLAINTEXT_BYTES;
 use crate::seq::ahead;
 
@@ -18,6 +19,14 @@ pub struct Skip {
     overhead: u64,
     /// Of the body, once its end was told otherwise.
     records: Option<u64>,
+}
+
+/// What went by before a place, if a record verifies there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    pub records: u64,
+    /// Of the body.
+    pub bytes: u64,
 }
 
 /// How far its end was looked for.
@@ -66,6 +75,34 @@ impl Skip {
     /// Every byte before this is of the body.
     pub fn sure_end(self) -> u32 {
         self.place(self.least_records())
+    }
+
+    /// No record that ends the body begins before this.
+    pub fn last_from(self) -> u32 {
+        let end = self.sure_end();
+        end.wrapping_sub(self.longest_record().min(self.len(end)) as u32)
+    }
+
+    fn longest_record(self) -> u64 {
+        MAX_PLAINTEXT_BYTES as u64 + self.overhead
+    }
+
+    /// All of the record that ends at `end` is behind `from`, however long it is.
+    pub fn is_last_within(self, from: u32, end: u32) -> bool {
+        ahead(end, from) >= self.longest_record() as i32
+    }
+
+    /// What went before a record that begins at `at`, behind the body.
+    pub fn before_next(self, at: u32) -> Option<Passed> {
+        self.records_before(at).map(|records| Passed { records, bytes: self.left })
+    }
+
+    /// What went before the body's last record, if it is that of `len` bytes at `at`.
+    pub fn before_last(self, at: u32, len: usize) -> Option<Passed> {
+        let held = (len as u64).checked_sub(self.overhead)?;
+        let bytes = self.left.checked_sub(held)?;
+        let records = self.records_before(at.wrapping_add(len as u32))?.checked_sub(1)?;
+        (ahead(at, self.from) >= 0).then_some(Passed { records, bytes })
     }
 
     /// The records of the body if it ends at `at`; `None`: it cannot.
@@ -132,6 +169,12 @@ mod tests {
             }
             prop_assert_eq!(places[0], skip.sure_end());
             prop_assert_eq!(places.len() as u64, records - skip.least_records() + 1);
+            prop_assert_eq!(skip.before_next(end), Some(Passed { records, bytes: left }));
+            let last = fragments[fragments.len() - 1];
+            let (len, bytes) = (last + overhead as u64, left - last);
+            let last_at = end.wrapping_sub(len as u32);
+            prop_assert_eq!(skip.before_last(last_at, len as usize), Some(Passed { records: records - 1, bytes }));
+            prop_assert!(ahead(last_at, skip.last_from()) >= 0 && ahead(skip.last_from(), from) >= 0);
             prop_assert_eq!(skip.with_end(records).end_from(from), Some(end));
             prop_assert_eq!(skip.with_end(records).end_from(at), None);
         }

@@ -1,31 +1,34 @@
 //! A client's body over the cap stays in the kernel, and the place behind it is found again: see `skip.rs`.
 //!
-//! That a record verifies there with the number that goes with the place proves that what went by held exactly as many bytes
-//! as the body lacked. It does not prove that all of them were body: TLS 1.3 hides padding, and alerts count too. A client
-//! that pads is known by its records before; what one may make up that begins to only now, behind the cap, is why requests
-//! behind such a body rest on acknowledgements (`Requests::pass_sealed`).
+//! That the body's last record verifies, which is copied for that, or the one behind it, with the number that goes with the
+//! place, proves that what went by held exactly as many bytes as the body lacked. It does not prove that all of them were
+//! body: TLS 1.3 hides padding, and alerts count too. A client that pads is known by its records before; what one may make up
+//! that begins to only now, behind the cap, is why requests behind such a body rest on acknowledgements, and are not told at
+//! all when the answer did not wait for its end (`Requests::pass_sealed`).
 use super::connection::{Connection, World};
 use super::opened::{Opened, Side};
+use super::record::APPLICATION_DATA;
 use super::records::{self, HEADER_BYTES, MAX_RECORD_BYTES, Next};
-use super::skip::{Scan, Skip};
+use super::skip::{Passed, Scan, Skip};
 use crate::http1::request::Requests;
 use crate::ledger::{Discard, Ledger};
 use crate::seq::ahead;
 
 /// A shorter rest has mostly been copied by the time that the kernel hears of it.
 const WORTH_BYTES: u64 = 64 << 10;
-/// Kept of what may still be body: another copy of it may come.
+/// Kept of what may still be body: its last record is, and another copy of that may come.
 const KEPT_BYTES: usize = 32 << 10;
 /// What looking at a place again costs, as if so many bytes of a record had been opened.
 const PLACE_BYTES: usize = 8;
 
 impl Connection {
-    /// Every byte of the client's before this is of the present body, over the cap, and enough to tell the kernel.
+    /// Every byte of the client's before this is of the present body, over the cap, and enough to tell the kernel. Nor is any
+    /// of the body's last record: that one tells where the body ends.
     pub(super) fn unwanted_until(&self, requests: &Requests) -> Option<u32> {
         let skip = self.rest_of_body(self.client.records.at(), requests)?;
         // What follows would be silent; nor does an answer that did not wait for the body tell where that ends.
         let is_alone = !requests.is_pipelining() && !requests.is_answered();
-        (is_alone && skip.left() >= WORTH_BYTES).then(|| skip.sure_end())
+        (is_alone && skip.left() >= WORTH_BYTES).then(|| skip.last_from())
     }
 
     fn rest_of_body(&self, from: u32, requests: &Requests) -> Option<Skip> {
@@ -53,11 +56,11 @@ impl Connection {
         }
     }
 
-    /// Looks for the first record behind the body. True: it was found and read, or its place given up.
+    /// Looks for the last record of the body, or the first behind it. True: it was found and read, or its place given up.
     pub(super) fn find_end(&mut self, skip: Skip, world: &mut World, ledger: &mut Ledger) -> bool {
         let records = &self.client.records;
-        let sure = ahead(skip.sure_end(), records.at()).max(0).unsigned_abs() as usize;
-        self.drop_client(sure.min(records.len()), ledger);
+        let useless = ahead(skip.last_from(), records.at()).max(0).unsigned_abs() as usize;
+        self.drop_client(useless.min(records.len()), ledger);
         if self.try_next_ends(skip, world, ledger) || self.try_seconds(skip, world, ledger) {
             return true;
         }
@@ -85,6 +88,8 @@ impl Connection {
         let is_past = |at| ahead(records.end(), at) > MAX_RECORD_BYTES as i32;
         let is_late = self.scan.answered_at.is_some_and(is_past) || skip.is_exceeded(self.acknowledged);
         if is_late || skip.end_from(records.end()).is_none() {
+            // Whatever its client has put there, the server may take what follows for body.
+            world.requests.suspect_more();
             self.lose_skip(skip, world, ledger);
             return true;
         }
@@ -94,7 +99,8 @@ impl Connection {
         false
     }
 
-    /// The server has answered the request whose body went by: its end is known by what was received then.
+    /// The server has answered the request whose body went by, and its last record has not verified: either some of what came
+    /// last was lost, and the body ends by what was received then, or it does not end there.
     pub(super) fn conclude(&mut self, world: &mut World, ledger: &mut Ledger) {
         let Some(skip) = self.skip.filter(|skip| !skip.has_end()) else { return };
         let is_over = world.requests.is_answered() || world.requests.body_left() != Some(skip.left());
@@ -106,11 +112,15 @@ impl Connection {
             self.scan.answered_at.get_or_insert(self.client.records.end());
             return;
         }
-        let end = self.client.records.end();
-        match skip.records_before(end).filter(|_| end == self.acknowledged) {
+        let records = &self.client.records;
+        let end = records.end();
+        let is_seen = skip.is_last_within(records.at(), end) && self.client.seconds() == 0;
+        match skip.records_before(end).filter(|_| end == self.acknowledged && !is_seen) {
             Some(records) => {
                 self.drop_client(self.client.records.len(), ledger);
-                world.requests.pass_sealed(end, skip.left(), ledger);
+                if world.requests.body_left() == Some(skip.left()) {
+                    world.requests.pass_unproven(end, skip.left(), ledger);
+                }
                 self.skip = Some(skip.with_end(records));
             }
             None => {
@@ -142,7 +152,6 @@ impl Connection {
         if self.try_ends(skip, from, end, world, ledger) {
             return true;
         }
-        self.scan.has_begun = self.scan.next.is_some();
         // Never behind what is there: a place told later may be its end.
         self.scan.next.get_or_insert(if ahead(end, from) > 0 { end } else { from });
         false
@@ -187,43 +196,72 @@ impl Connection {
         self.pay(bytes / skip.overhead() * PLACE_BYTES, ledger)
     }
 
-    /// Reads the record that stands where the body can end, from `next` up to `end`, if one verifies as that one.
+    /// Of the records that begin from `next` up to `end` reads the first that ends or begins where the body can end, and
+    /// verifies as that one.
     fn try_ends(&mut self, skip: Skip, next: u32, end: u32, world: &mut World, ledger: &mut Ledger) -> bool {
         let begin = self.client.records.at();
-        let mut next = next;
-        while let Some(at) = skip.end_from(next).filter(|at| ahead(end, *at) > 0) {
-            next = at.wrapping_add(1);
+        for n in 0..ahead(end, next).max(0).unsigned_abs() {
+            let at = next.wrapping_add(n);
             let from = at.wrapping_sub(begin) as usize;
             let Some(bytes) = self.client.records.bytes().get(from..) else { return false };
             let begun = begins(bytes);
-            if let Next::Part(_) = begun {
-                self.scan.next.get_or_insert(at);
-            }
-            let (Next::Whole(len), Some(passed)) = (begun, skip.records_before(at)) else { continue };
-            if !self.pay(len, ledger) {
-                return false;
-            }
-            let record = &self.client.records.bytes()[from..from + len];
-            let opened = self.session.open_behind(Side::Client, passed, record, &mut self.plain);
-            match opened {
-                Opened::Data | Opened::Control | Opened::Closed => {}
-                Opened::Dark(dark) => {
-                    self.go_dark(dark.into(), ledger);
+            let (last, len) = match begun {
+                Next::Other => continue,
+                Next::Part(None) => {
+                    // How long it is decides whether it may be the last.
+                    self.scan.next.get_or_insert(at);
+                    (None, bytes.len())
+                }
+                Next::Part(Some(len)) | Next::Whole(len) => {
+                    (skip.before_last(at, len).filter(|_| bytes[0] == APPLICATION_DATA), len)
+                }
+            };
+            for passed in [last, skip.before_next(at)].into_iter().flatten() {
+                if let Next::Part(_) = begun {
+                    self.scan.next.get_or_insert(at);
+                    self.scan.has_begun = true;
+                } else if !self.pay(len, ledger) {
+                    return false;
+                } else if self.try_behind(skip, passed, from, len, world, ledger) {
+                    return true;
+                } else if self.is_dark() {
                     return false;
                 }
-                _ => continue,
             }
-            self.drop_client(from, ledger);
-            self.skip = None;
-            // Opening what went by would have cost as much.
-            self.repay(skip.left());
-            if !skip.has_end() {
-                world.requests.pass_sealed(at, skip.left(), ledger);
-            }
-            self.consume(Side::Client, len, &opened, world, ledger);
-            return true;
         }
         false
+    }
+
+    /// Reads the record of `len` bytes that begins `from` bytes behind the present place, if it verifies as the one behind
+    /// what has `passed`.
+    fn try_behind(
+        &mut self,
+        skip: Skip,
+        passed: Passed,
+        from: usize,
+        len: usize,
+        world: &mut World,
+        ledger: &mut Ledger,
+    ) -> bool {
+        let record = &self.client.records.bytes()[from..from + len];
+        let opened = self.session.open_behind(Side::Client, passed.records, record, &mut self.plain);
+        match opened {
+            Opened::Data | Opened::Control | Opened::Closed => {}
+            Opened::Dark(dark) => {
+                self.go_dark(dark.into(), ledger);
+                return false;
+            }
+            _ => return false,
+        }
+        self.drop_client(from, ledger);
+        self.skip = None;
+        // Opening what went by would have cost as much.
+        self.repay(skip.left());
+        if !skip.has_end() && world.requests.body_left() == Some(skip.left()) {
+            world.requests.pass_sealed(self.client.records.at(), passed.bytes, ledger);
+        }
+        self.consume(Side::Client, len, &opened, world, ledger);
+        true
     }
 
     /// Something else was among the records of the body, or a forged copy stands in the place of the one behind it.

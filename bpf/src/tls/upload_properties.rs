@@ -93,6 +93,31 @@ impl Scene {
         Conversation::hold(&plan)
     }
 
+    /// The upload is answered when so many bytes of its request are sent; `goes_on`: then the client sends the rest, and the
+    /// calls behind it.
+    fn hold_answered_early(&self, upload: usize, sent: usize, goes_on: bool) -> Conversation {
+        let mut plan = self.plan.clone();
+        plan.steps.clear();
+        let mut writes = self.writes.iter().copied().cycle();
+        let mut send = |steps: &mut Vec<Step>, mut rest: &[u8]| {
+            while !rest.is_empty() {
+                let (part, behind) = rest.split_at(writes.next().unwrap_or(16384).min(rest.len()));
+                steps.push(Step::Send(Side::Client, part.to_vec()));
+                rest = behind;
+            }
+        };
+        for (i, call) in self.calls.iter().enumerate().take(if goes_on { self.calls.len() } else { upload + 1 }) {
+            let request = request_bytes(i, call);
+            let (before, behind) = request.split_at(if i == upload { sent.min(request.len()) } else { request.len() });
+            send(&mut plan.steps, before);
+            let (mut answer, body) = response_bytes(call);
+            answer.extend(body);
+            plan.steps.push(Step::Send(Side::Server, answer));
+            send(&mut plan.steps, if goes_on { behind } else { &[] });
+        }
+        Conversation::hold(&plan)
+    }
+
     /// Segments that know nothing of records.
     fn segments(&self, conversation: &Conversation) -> Vec<Segment> {
         let mut streams: Vec<Segment> = Vec::new();
@@ -189,6 +214,25 @@ proptest! {
         for exchange in &played.exchanges {
             check(exchange, &scene.calls, true);
         }
+    }
+
+    #[test]
+    fn an_upload_that_is_answered_early_has_the_right_length_or_none_and_nothing_wrong_behind_it(
+        scene in scene(false),
+        // At least all of its head is sent before.
+        missing in prop_oneof![1usize..3000, 1usize..190_000],
+        goes_on in any::<bool>(),
+    ) {
+        let upload = scene.calls.iter().position(|c| c.body.len() > CAP_BYTES).unwrap_or(0);
+        let len = request_bytes(upload, &scene.calls[upload]).len();
+        let conversation = scene.hold_answered_early(upload, len.saturating_sub(missing), goes_on);
+        let played = play_skipping(&conversation, &scene.segments(&conversation), &[0], scene.lag);
+        for exchange in &played.exchanges {
+            check(exchange, &scene.calls, true);
+            let length = exchange.request.as_ref().unwrap().body_length;
+            prop_assert!(goes_on || index_of(exchange) != upload || length.is_none());
+        }
+        prop_assert!(played.exchanges.len() > upload, "{:?}", played.ledger.dropped());
     }
 
     #[test]

@@ -2,11 +2,12 @@
 //! records are sealed here, by hand; the server is a real one.
 use super::connection::{State, Why};
 use super::conversation::{Conversation, Plan, Step};
-use super::flow_properties::{Played, Segment, play_skipping, record_conversation};
+use super::flow_properties::{MAX_FLOW_BYTES, Played, Segment, play_skipping, record_conversation};
 use super::keys::{Key, Traffic};
 use super::record::{ALERT, APPLICATION_DATA, HANDSHAKE};
 use super::session::Side;
 use super::suite::{Suite, Version};
+use crate::ledger::Drop;
 use crate::record;
 use crate::seq::ahead;
 use crate::wire::{Exchange, Pairing};
@@ -120,6 +121,8 @@ fn records_that_are_no_body_among_those_of_an_upload_cost_what_is_behind_it_and_
     for number in [0x1301, 0x1302, 0x1303, 0xc02b, 0xc02c, 0xcca9] {
         let clean = with_odd_records(number, |_| Vec::new());
         assert_eq!(targets(&clean), right, "{number:x}");
+        let timing = clean.exchanges[0].timing.as_ref().unwrap();
+        assert!(timing.request_duration_ns.is_some(), "{number:x}: its last record was seen");
         let pairings: Vec<_> = clean.exchanges.iter().map(Exchange::pairing).collect();
         assert_eq!(pairings[0], Pairing::Order, "{number:x}");
         assert_eq!(pairings[1..], [Pairing::Acknowledgement; 3], "{number:x}");
@@ -198,6 +201,77 @@ fn what_a_client_hides_from_a_server_that_does_not_wait_for_its_body_never_count
 }
 
 #[test]
+fn behind_an_upload_that_is_answered_early_nothing_that_a_client_hides_is_taken_for_a_request() {
+    for number in [0x1301, 0xc02b] {
+        for sent_before in [200_000, BODY_BYTES - 100] {
+            let conversation = hold(number, 3, |client| {
+                // What the server takes for body yet, and the beginning of what it answers next.
+                let phantom = b"GET /phantom HTTP/1.1\r\nX: ";
+                let mut first = [client.data(&head_of_upload()), client.data(&vec![b'x'; 100_000])].concat();
+                match number {
+                    0x1301 => first.extend(client.seal(APPLICATION_DATA, &[], phantom.len())),
+                    // An alert is two bytes that are none of the body.
+                    _ => (0..phantom.len() / 2).for_each(|_| first.extend(client.seal(ALERT, &[1, 90], 0))),
+                }
+                first.extend(client.data(&vec![b'x'; sent_before - 100_000]));
+                let rest = client.data(&vec![b'x'; BODY_BYTES - sent_before - phantom.len()]);
+                let next = client.data(&[phantom, &request(1)[..]].concat());
+                vec![first, [rest, next].concat(), client.data(&request(2))]
+            });
+            let played = play_skipping(&conversation, &cut(&conversation), &[0], 0);
+            assert!(played.skipped > 50_000, "{} bytes skipped", played.skipped);
+            let found = targets(&played);
+            assert_eq!(found, [("/upload".to_owned(), 201)], "{number:x} {sent_before}");
+            assert!(played.ledger.dropped_for(Drop::Unpaired) > 0, "{:?}", played.ledger.dropped());
+        }
+    }
+}
+
+#[test]
+fn an_upload_that_is_answered_early_and_goes_on_has_its_length_and_nothing_wrong_behind_it() {
+    let right = [("/upload", 201), ("/1", 200), ("/2", 201)].map(|(t, s)| (t.to_owned(), s));
+    for chunk in [CHUNK_BYTES, 3000] {
+        let conversation = hold(0x1301, 3, |client| {
+            let body = vec![b'x'; BODY_BYTES];
+            let mut seal = |bytes: &[u8]| bytes.chunks(chunk).flat_map(|chunk| client.data(chunk)).collect::<Vec<_>>();
+            let first = [seal(&head_of_upload()), seal(&body[..200_000])].concat();
+            vec![first, [seal(&body[200_000..]), seal(&request(1))].concat(), seal(&request(2))]
+        });
+        let played = play_skipping(&conversation, &cut(&conversation), &[0], 0);
+        assert!(played.skipped > 50_000, "{} bytes skipped", played.skipped);
+        let found = targets(&played);
+        assert!(found.iter().all(|pair| right.contains(pair)) && found.contains(&right[0]), "{chunk} {found:?}");
+        assert_eq!(played.exchanges[0].request.as_ref().unwrap().body_length, Some(BODY_BYTES as u64), "{chunk}");
+    }
+}
+
+/// An upload in records of 1000 bytes, answered where it could end by chance, though `missing` bytes of it are to come.
+fn answered_where_it_might_end(missing: usize, goes_on: bool) -> Played {
+    let conversation = hold(0x1301, 1 + usize::from(goes_on), |client| {
+        let body = vec![b'x'; BODY_BYTES];
+        let mut seal = |bytes: &[u8]| bytes.chunks(1000).flat_map(|chunk| client.data(chunk)).collect::<Vec<_>>();
+        let first = [seal(&head_of_upload()), seal(&body[missing..])].concat();
+        let rest = [seal(&body[..missing]), seal(&request(1))].concat();
+        if goes_on { vec![first, rest] } else { vec![first] }
+    });
+    play(&conversation)
+}
+
+#[test]
+fn that_an_upload_is_answered_where_it_could_end_does_not_say_that_it_has_ended() {
+    for (missing, goes_on) in [(22 * 100, false), (22 * 100, true), (22 * 7, false), (22 * 7, true)] {
+        let played = answered_where_it_might_end(missing, goes_on);
+        assert_eq!(targets(&played)[0].0, "/upload");
+        let length = played.exchanges[0].request.as_ref().unwrap().body_length;
+        let known = goes_on.then_some(BODY_BYTES as u64);
+        assert!(length.is_none() || length == known, "{length:?} though {missing} are missing");
+    }
+    // All of it, and its last record tells.
+    let whole = answered_where_it_might_end(0, false);
+    assert_eq!(whole.exchanges[0].request.as_ref().unwrap().body_length, Some(BODY_BYTES as u64));
+}
+
+#[test]
 fn a_client_that_pads_is_read_whole() {
     let conversation = hold(0x1301, 2, |client| {
         let mut upload = client.seal(APPLICATION_DATA, &head_of_upload(), 200);
@@ -220,6 +294,37 @@ fn an_upload_that_ends_within_what_was_skipped_has_no_length() {
     let request = played.exchanges[0].request.as_ref().unwrap();
     assert_eq!((request.body_length, request.body_truncated), (None, true));
     assert_eq!(played.exchanges[0].timing.as_ref().unwrap().request_duration_ns, None);
+}
+
+#[test]
+fn of_the_end_of_a_long_upload_in_small_records_no_more_is_held_than_its_last_ones() {
+    const LONG_BYTES: usize = 20 << 20;
+    let conversation = hold(0x1301, 2, |client| {
+        let head = format!("POST /upload HTTP/1.1\r\nContent-Length: {LONG_BYTES}\r\n\r\n").into_bytes();
+        let mut upload = client.data(&head);
+        vec![b'x'; LONG_BYTES].chunks(300).for_each(|chunk| upload.extend(client.data(chunk)));
+        vec![upload, client.data(&request(1))]
+    });
+    let played = play(&conversation);
+    // What is not surely body is more than a connection may hold.
+    assert!(LONG_BYTES / 300 * 22 - LONG_BYTES.div_ceil(CHUNK_BYTES) * 22 > MAX_FLOW_BYTES);
+    assert_eq!(played.state, Some(State::Open));
+    assert_eq!(targets(&played), [("/upload".to_owned(), 201), ("/1".to_owned(), 200)]);
+    assert_eq!(played.exchanges[0].request.as_ref().unwrap().body_length, Some(LONG_BYTES as u64));
+}
+
+#[test]
+fn of_an_upload_whose_last_record_was_lost_the_answer_tells_no_length_and_what_is_behind_it_is_found() {
+    let conversation = hold(0x1301, 2, |client| {
+        vec![[client.data(&head_of_upload()), client.data(&vec![b'x'; BODY_BYTES])].concat(), client.data(&request(1))]
+    });
+    let mut segments = cut(&conversation);
+    let upload = first_segment_of(&segments, writes_of_client(&conversation, BODY_BYTES)[0]);
+    let answer = upload + segments[upload..].iter().position(Segment::is_out).unwrap();
+    segments.remove(answer - 2);
+    let played = play_skipping(&conversation, &segments, &[0], 0);
+    assert_eq!(targets(&played), [("/upload".to_owned(), 201), ("/1".to_owned(), 200)]);
+    assert_eq!(played.exchanges[0].request.as_ref().unwrap().body_length, None);
 }
 
 /// Of `segments` the first that holds bytes of `stream`, which one side has sent.
