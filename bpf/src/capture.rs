@@ -516,7 +516,12 @@ impl Owner<'_, '_> {
     /// One round: packets, and then the calls that went before them. True: there may be more.
     fn take(&self) -> bool {
         let mut rounds = self.rounds.borrow_mut();
-        rounds.take(&self.rings, || self.collect_calls(), || self.drain(), |is_over| self.take_calls(is_over))
+        rounds.take(
+            &self.rings,
+            |may_begin| self.collect_calls(may_begin),
+            || self.drain(),
+            |is_over| self.take_calls(is_over),
+        )
     }
 
     /// True: there may be more.
@@ -571,8 +576,8 @@ impl Owner<'_, '_> {
         }
     }
 
-    /// Makes ready what TLS libraries read and wrote.
-    fn collect_calls(&self) -> Collected {
+    /// Makes ready what TLS libraries read and wrote. `may_begin`: another round of calls.
+    fn collect_calls(&self, may_begin: bool) -> Collected {
         let Some(calls) = &self.calls else {
             return Collected::new(false, true);
         };
@@ -585,7 +590,7 @@ impl Owner<'_, '_> {
         if calls.tick(&kernel, now_ns, sealed, |id| state.flows.has_use_for_calls(id, is_keyless)) {
             state.with_flows(|flows, ledger, mut done| flows.end_calls(ledger, &mut done));
         }
-        let all = calls.collect();
+        let all = calls.collect(may_begin);
         Collected::new(calls.ready() > before, all)
     }
 

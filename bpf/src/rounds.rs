@@ -32,17 +32,19 @@ impl Collected {
 }
 
 impl Rounds {
-    /// One round; true: there may be more at once. `collect` makes calls ready, where none wait. `drain` hands out packets, and
+    /// One round; true: there may be more at once. `collect` makes calls ready, where none wait; it is told whether a round of
+    /// calls may begin: what is drained before the end of the last is taken belongs to that one. `drain` hands out packets, and
     /// all secrets that were logged before; true: there may be more. `take` takes the calls; it is told whether the
     /// round of calls is over with them.
     pub fn take(
         &mut self,
         rings: &RefCell<Rings>,
-        collect: impl FnOnce() -> Collected,
+        collect: impl FnOnce(bool) -> Collected,
         drain: impl FnOnce() -> bool,
         take: impl FnOnce(bool),
     ) -> bool {
-        let collected = collect();
+        let may_begin = self.waiting.as_ref().is_none_or(|waiting| !waiting.what.all);
+        let collected = collect(may_begin);
         if collected.fresh || self.waiting.is_none() {
             self.waiting = Some(Waiting { behind: rings.borrow().mark(), what: collected });
         }
@@ -65,6 +67,8 @@ impl Rounds {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use crate::kernel::{Drained, Writer, tag_of};
 
@@ -76,6 +80,8 @@ mod tests {
         rounds: Rounds,
         ready: RefCell<String>,
         taken: RefCell<String>,
+        /// As the last `collect` was told.
+        may_begin: Cell<bool>,
         order: u64,
     }
 
@@ -84,7 +90,8 @@ mod tests {
             let (inward, outward) = (Writer::new(), Writer::new());
             let rings = RefCell::new(Rings::of(&inward, &outward));
             let (ready, taken) = (RefCell::default(), RefCell::default());
-            Self { inward, outward, rings, rounds: Rounds::default(), ready, taken, order: 0 }
+            let may_begin = Cell::new(false);
+            Self { inward, outward, rings, rounds: Rounds::default(), ready, taken, may_begin, order: 0 }
         }
 
         fn packet(&mut self, tag: char) {
@@ -95,8 +102,9 @@ mod tests {
 
         /// `calls`: what the kernel has of them. One record of each direction is drained at once.
         fn round(&mut self, calls: &mut String) -> bool {
-            let Self { rings, rounds, ready, taken, .. } = self;
-            let collect = || {
+            let Self { rings, rounds, ready, taken, may_begin, .. } = self;
+            let collect = |begins| {
+                may_begin.set(begins);
                 let fresh = ready.borrow().is_empty() && !calls.is_empty();
                 if fresh {
                     ready.borrow_mut().push(calls.remove(0));
@@ -164,5 +172,21 @@ mod tests {
         capture.packet('b');
         capture.until_idle(&mut String::new());
         assert_eq!(capture.taken(), "ab..");
+    }
+
+    #[test]
+    fn a_round_of_calls_begins_only_when_the_end_of_the_one_before_it_was_taken() {
+        let mut capture = Capture::new();
+        let mut calls = String::new();
+        let unfinished = capture.inward.put(1, b'a', Writer::BUSY);
+        for may_begin in [true, false, false] {
+            capture.round(&mut calls);
+            assert_eq!((capture.may_begin.get(), capture.taken().as_str()), (may_begin, ""));
+        }
+        capture.inward.finish(unfinished);
+        for (may_begin, taken) in [(false, "a."), (true, ".")] {
+            capture.round(&mut calls);
+            assert_eq!((capture.may_begin.get(), capture.taken().as_str()), (may_begin, taken));
+        }
     }
 }

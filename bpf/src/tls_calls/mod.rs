@@ -225,11 +225,11 @@ impl Calls {
     }
 
     /// Makes ready what was read and written, for `take`. Packets that are drained afterwards have all that went before these
-    /// calls among them. True: with them, all are ready or taken that had been made when `collect` was first called since it
-    /// said so last.
-    pub fn collect(&mut self) -> bool {
+    /// calls among them. True: with them, all are ready or taken that had been made when it was first called with `may_begin`
+    /// since it said so last.
+    pub fn collect(&mut self, may_begin: bool) -> bool {
         match &mut self.loaded {
-            Some(loaded) if !loaded.gone => loaded.events.borrow().is_empty() && loaded.collect_of_round(),
+            Some(loaded) if !loaded.gone => loaded.events.borrow().is_empty() && loaded.collect_of_round(may_begin),
             _ => true,
         }
     }
@@ -361,8 +361,10 @@ impl Loaded {
         usize::try_from(self.ring.consume_raw_n(DRAIN_EVENTS)).is_ok_and(|n| n >= DRAIN_EVENTS)
     }
 
-    fn collect_of_round(&mut self) -> bool {
-        self.round.begin(self.written());
+    fn collect_of_round(&mut self, may_begin: bool) -> bool {
+        if may_begin {
+            self.round.begin(self.written());
+        }
         self.collect();
         // One that is still being written holds up those behind it.
         self.round.is_over(self.read())
