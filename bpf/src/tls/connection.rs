@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::half::Half;
+use super::record::{ALERT, CHANGE_CIPHER_SPEC};
 use super::records::{self, HEADER_BYTES, Next};
 use super::secrets::SecretSet;
 use super::session::{Alpn, Dark, Opened, Session, Side};
@@ -29,9 +30,6 @@ const WAIT_NS: u64 = 60_000_000_000;
 const MAX_BAD: u32 = 16;
 /// The least that a lost record takes: a header, a tag and a byte.
 const LEAST_RECORD: u32 = 22;
-/// RFC 8446 section 5.1
-const ALERT: u8 = 21;
-
 /// Why a connection is not read (any more).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
@@ -204,8 +202,21 @@ impl Connection {
     /// Its server has gone on behind what is encrypted, so it had the secrets of its handshake, and none of them was logged.
     /// What only a client sends says nothing: anybody may send that.
     pub fn goes_unlogged(&self) -> bool {
-        let goes_on = || !self.server.lost && self.server.records.bytes().first().is_some_and(|kind| *kind != ALERT);
-        self.unlogged || (self.waits_for_secret() && !self.keyed && goes_on())
+        self.unlogged || (self.waits_for_secret() && !self.keyed && !self.server.lost && self.server_goes_on())
+    }
+
+    /// What of the server's is not read yet is encrypted; or, of TLS 1.2, its ChangeCipherSpec is there.
+    fn server_goes_on(&self) -> bool {
+        let mut rest = self.server.records.bytes();
+        // Its first flight is in the clear, and may come in pieces.
+        while !self.session.is_server_encrypted() {
+            match (rest.first(), records::next(rest)) {
+                (Some(&CHANGE_CIPHER_SPEC), _) => return true,
+                (Some(_), Next::Whole(len)) => rest = &rest[len..],
+                _ => return false,
+            }
+        }
+        rest.first().is_some_and(|kind| *kind != ALERT)
     }
 
     /// Who logged the secrets that opened it.

@@ -105,6 +105,15 @@ impl Session {
         self.overhead().filter(|_| is_exact)
     }
 
+    /// What follows of the server's is.
+    pub fn is_server_encrypted(&self) -> bool {
+        match self.agreed.as_ref().map(|agreed| agreed.suite.version) {
+            Some(Version::Tls12) => self.server.epoch > Epoch::Plain,
+            Some(Version::Tls13) => true,
+            None => false,
+        }
+    }
+
     /// One whole record: the five bytes of its header, and its fragment. `plain` is cleared, and filled if the result is
     /// `Data` or `Early`.
     ///

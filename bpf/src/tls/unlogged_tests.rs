@@ -184,3 +184,26 @@ fn a_handshake_that_the_server_does_not_go_on_with_says_nothing() {
         }
     }
 }
+
+#[test]
+fn what_a_client_sends_between_two_pieces_of_the_servers_first_flight_says_nothing() {
+    for (behind, expected) in [(&[][..], &[][..]), (&[CHANGE_CIPHER_SPEC, 3, 3, 0, 1, 1], &[BEGAN_NS])] {
+        let mut watch = Watch::of(&Plan::new(TLS12));
+        watch.push_all(1);
+        let (hello, flight) = (watch.segments[0].clone(), watch.segments[1].clone());
+        // The ServerHello in a record of its own, and what follows it in another one.
+        let messages = &flight.payload[5..];
+        let end = 4 + usize::from(u16::from_be_bytes([messages[2], messages[3]]));
+        let record = |bytes: &[u8]| [&[22, 3, 3], &(bytes.len() as u16).to_be_bytes()[..], bytes].concat();
+        let (first, second) = (record(&messages[..end]), record(&[&messages[end..], &[14, 0, 0, 0]].concat()));
+        let garbage = [&[CHANGE_CIPHER_SPEC, 3, 3, 0, 1, 1][..], &record(&[7; 40])].concat();
+        let client_end = hello.seq.wrapping_add(hello.payload.len() as u32);
+        let server_next = flight.seq.wrapping_add(first.len() as u32);
+        watch.push(&Segment { payload: first, ..flight.clone() });
+        watch.push(&Segment { seq: client_end, ack: server_next, payload: garbage, ..hello });
+        let second = [&second[..], behind].concat();
+        watch.push(&Segment { seq: server_next, base: server_next, records_before: 1, payload: second, ..flight });
+        watch.end();
+        assert_eq!(watch.unlogged(9 * SECOND_NS), expected, "{behind:?}");
+    }
+}
