@@ -36,6 +36,7 @@ mod scanner;
 mod schedule;
 mod secret;
 mod smaps;
+mod stands;
 mod tally;
 pub(crate) mod uprobes;
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,10 +16,12 @@ use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType};
 use super::canary::Proof;
 use super::maps;
 use super::pagemap::Pagemap;
-use super::programs::for_either_way;
+use super::programs::{Programs, for_either_way};
+use super::stands::Stands;
 use super::uprobes::Way;
 use super::{LoggedSecret, Probes, ProcessCoverage, finding, smaps};
 use crate::cgroup;
+use crate::clock::monotonic_ns;
 use crate::kernel::{Kind, check_capabilities};
 
 /// Far longer than anything here takes.
@@ -28,6 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const CAP_SYS_PTRACE: u32 = 19;
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_CHECKPOINT_RESTORE: u32 = 40;
+/// INT3
+const BREAKPOINT: u8 = 0xcc;
 /// `struct target` of kernel/record.h.
 const TARGET_BYTES: usize = 80;
 
@@ -84,6 +89,15 @@ impl Bench {
         self.serve_in("", options)
     }
 
+    /// One whose libssl is the one in `dir`; its process, and its port.
+    fn serve_from(&mut self, dir: &Path) -> (u32, u16) {
+        let port = free_port();
+        let line = format!("s_server -accept 127.0.0.1:{port} -key key -cert cert -quiet");
+        let pid = self.spawn(Command::new("openssl").args(line.split(' ')).env("LD_LIBRARY_PATH", dir));
+        wait("the server listens", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+        (pid, port)
+    }
+
     fn serve_in(&mut self, below: &str, options: &str) -> u16 {
         let port = free_port();
         let line = format!("s_server -accept 127.0.0.1:{port} -key key -cert cert -quiet {options}");
@@ -131,11 +145,7 @@ impl Taker {
     /// With these targets in a map like that of the plaintext programs, whose load would take most of a test's time, and
     /// in the scanner's list.
     fn new(targets: &[(PathBuf, Kind)]) -> Self {
-        let options = libbpf_sys::bpf_map_create_opts {
-            sz: size_of::<libbpf_sys::bpf_map_create_opts>() as _,
-            ..Default::default()
-        };
-        let map = MapHandle::create(MapType::Hash, Some("targets"), 8, TARGET_BYTES as u32, 4096, &options).unwrap();
+        let map = targets_map();
         let mut list = Vec::new();
         for (path, kind) in targets {
             let (_, id) = cgroup::open(path).unwrap();
@@ -182,6 +192,12 @@ impl Taker {
     fn count(&self, name: &str) -> u64 {
         self.probes.counters()[name]
     }
+}
+
+fn targets_map() -> MapHandle {
+    let options =
+        libbpf_sys::bpf_map_create_opts { sz: size_of::<libbpf_sys::bpf_map_create_opts>() as _, ..Default::default() };
+    MapHandle::create(MapType::Hash, Some("targets"), 8, TARGET_BYTES as u32, 4096, &options).unwrap()
 }
 
 /// As a client's key log has it.
@@ -419,19 +435,12 @@ fn a_replaced_library_is_probed_where_it_is_still_mapped_and_where_it_lies_now()
     let library = system_libssl();
     let copy = bench.dir.join("libssl.so.3");
     fs::copy(&library, &copy).unwrap();
-    let start = |bench: &mut Bench| {
-        let port = free_port();
-        let line = format!("s_server -accept 127.0.0.1:{port} -key key -cert cert -quiet");
-        let dir = bench.dir.clone();
-        let pid = bench.spawn(Command::new("openssl").args(line.split(' ')).env("LD_LIBRARY_PATH", dir));
-        wait("the server listens", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
-        (pid, port)
-    };
-    let (old, old_port) = start(&mut bench);
+    let dir = bench.dir.clone();
+    let (old, old_port) = bench.serve_from(&dir);
     // As package managers do: another inode under the same name.
     fs::copy(&library, bench.dir.join("new")).unwrap();
     fs::rename(bench.dir.join("new"), &copy).unwrap();
-    let (new, new_port) = start(&mut bench);
+    let (new, new_port) = bench.serve_from(&dir);
     let mut taker = Taker::new(&[(bench.cgroup.clone(), Kind::Whole)]);
     let id = bench.id();
     if !holds(CAP_SYS_ADMIN) && !holds(CAP_CHECKPOINT_RESTORE) {
@@ -512,10 +521,7 @@ fn one_call_is_told_once_though_the_file_is_reached_through_several_overlays() {
     let id = bench.id();
     let mut ports = Vec::new();
     for mount in &mounts {
-        let port = free_port();
-        let line = format!("s_server -accept 127.0.0.1:{port} -key key -cert cert -quiet");
-        let pid = bench.spawn(Command::new("openssl").args(line.split(' ')).env("LD_LIBRARY_PATH", &mount.0));
-        wait("the server listens", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+        let (pid, port) = bench.serve_from(&mount.0);
         let row = taker.until_attached(id, pid);
         assert!(Path::new(row.library.as_deref().unwrap()).ends_with("libssl.so.3"));
         ports.push(port);
@@ -574,14 +580,9 @@ fn both_ways_of_putting_a_probe_leave_a_copy_of_the_page_in_a_private_mapping_an
 
 #[test]
 fn a_probe_is_armed_where_the_library_is_mapped_as_usual_and_not_where_it_is_shared_which_is_said() {
-    let Some(mut bench) = Bench::new() else { return };
-    fs::copy(system_libssl(), bench.dir.join("libssl.so.3")).unwrap();
-    let mut taker = Taker::new(&[(bench.cgroup.clone(), Kind::Whole)]);
-    let id = bench.id();
-    let port = free_port();
-    let line = format!("s_server -accept 127.0.0.1:{port} -key key -cert cert -quiet");
+    let Some((mut bench, mut taker, id)) = with_own_library() else { return };
     let dir = bench.dir.clone();
-    let server = bench.spawn(Command::new("openssl").args(line.split(' ')).env("LD_LIBRARY_PATH", dir));
+    let (server, port) = bench.serve_from(&dir);
     let row = taker.until_armed(id, server, true);
     assert_eq!((row.proof, row.hits), (Proof::Armed, 0));
     assert!(!taker.probes.is_keyless(id));
@@ -605,10 +606,7 @@ fn a_probe_is_armed_where_the_library_is_mapped_as_usual_and_not_where_it_is_sha
 
 #[test]
 fn a_library_that_was_writable_while_the_probe_came_gets_it_a_second_time() {
-    let Some(mut bench) = Bench::new() else { return };
-    fs::copy(system_libssl(), bench.dir.join("libssl.so.3")).unwrap();
-    let mut taker = Taker::new(&[(bench.cgroup.clone(), Kind::Whole)]);
-    let id = bench.id();
+    let Some((mut bench, mut taker, id)) = with_own_library() else { return };
     let all = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
     let pid = bench.spawn(&mut mapper("libssl.so.3", "MAP_PRIVATE", all));
     let row = taker.until_armed(id, pid, false);
@@ -618,6 +616,73 @@ fn a_library_that_was_writable_while_the_probe_came_gets_it_a_second_time() {
     assert!(!row.probe.contains("not in this process"), "{row:?}");
     assert_eq!((row.proof, taker.count("probes")), (Proof::Armed, 1));
     assert!(!taker.probes.is_keyless(id));
+}
+
+#[test]
+fn a_probe_that_is_put_again_stands_beside_the_first_one_also_in_another_file() {
+    let Some(mut bench) = Bench::new() else { return };
+    // As two inodes of one number, one of which was taken for the other.
+    let names = ["one.so", "other.so"];
+    let files = names.map(|name| {
+        fs::copy(system_libssl(), bench.dir.join(name)).unwrap();
+        fs::File::open(bench.dir.join(name)).unwrap()
+    });
+    let site = finding::examine(&fs::read(system_libssl()).unwrap()).unwrap().site.unwrap();
+    let places = names.map(|name| {
+        let pid = bench.spawn(&mut mapper(name, "MAP_PRIVATE", libc::PROT_READ | libc::PROT_EXEC));
+        (pid, wait("it is mapped", || address_in(pid, &bench.dir.join(name), site.offset)))
+    });
+    let broken = || {
+        places.map(|(pid, address)| {
+            let mut byte = [0];
+            fs::File::open(format!("/proc/{pid}/mem")).unwrap().read_exact_at(&mut byte, address).unwrap();
+            byte == [BREAKPOINT]
+        })
+    };
+    let mut programs = Programs::load(targets_map().as_fd()).unwrap();
+    let mut stands = Stands::new(programs.attach(&site, &files[0]).unwrap(), 1);
+    assert!(!stands.put_again(&site, &files[1], &mut programs), "nobody wants it");
+    assert_eq!(broken(), [true, false]);
+    stands.want_again();
+    assert!(stands.put_again(&site, &files[1], &mut programs) && stands.since_ns > stands.first_ns);
+    assert_eq!(broken(), [true, true]);
+    stands.want_again();
+    assert!(!stands.put_again(&site, &files[1], &mut programs), "once");
+    drop(stands);
+    assert_eq!(broken(), [false, false]);
+}
+
+#[test]
+fn beside_a_library_that_is_known_to_be_unread_silence_contradicts_no_probe() {
+    let Some((mut bench, mut taker, id)) = with_own_library() else { return };
+    let dir = bench.dir.clone();
+    let (server, _) = bench.serve_from(&dir);
+    taker.until_armed(id, server, true);
+    for _ in 0..3 {
+        taker.probes.note_unlogged(id, monotonic_ns());
+    }
+    let until = |taker: &mut Taker, proof: Proof| {
+        taker.until(proof.name(), |taker| {
+            taker.probes.coverage(id).into_iter().find(|row| row.pid == server && row.proof == proof)
+        })
+    };
+    assert!(until(&mut taker, Proof::Contradicted).probe.contains("logged nothing there"));
+    let shared = bench.spawn(&mut mapper("libssl.so.3", "MAP_SHARED", libc::PROT_READ | libc::PROT_EXEC));
+    taker.until_armed(id, shared, false);
+    assert!(!until(&mut taker, Proof::Armed).probe.contains("logged nothing there"));
+    assert!(taker.probes.is_keyless(id));
+    bench.children[1].kill().unwrap();
+    bench.children[1].wait().unwrap();
+    until(&mut taker, Proof::Contradicted);
+}
+
+/// A target that has a copy of the system's libssl to itself, which nobody else's probes stand on.
+fn with_own_library() -> Option<(Bench, Taker, u64)> {
+    let bench = Bench::new()?;
+    fs::copy(system_libssl(), bench.dir.join("libssl.so.3")).unwrap();
+    let taker = Taker::new(&[(bench.cgroup.clone(), Kind::Whole)]);
+    let id = bench.id();
+    Some((bench, taker, id))
 }
 
 struct Mount(PathBuf);

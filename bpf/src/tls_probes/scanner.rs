@@ -6,8 +6,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use libbpf_rs::Link;
-
 use super::analysis::{self, Class, Done, Held, Job, Verdict};
 use super::canary::{self, Arming, Spot};
 use super::contradiction::Standing;
@@ -20,6 +18,7 @@ use super::pagemap::Pagemap;
 use super::processes::{self, Found, Place, Target};
 use super::programs::Programs;
 use super::schedule::Schedule;
+use super::stands::Stands;
 use crate::clock::monotonic_ns;
 use crate::library::recognise::Implementation;
 
@@ -119,26 +118,6 @@ enum Stage {
         labels: Arc<Labels>,
         stands: Stands,
     },
-}
-
-/// A probe on a file.
-struct Stands {
-    /// The probe goes with them. Two once it was put again: a file system that takes snapshots may tell two inodes by one number.
-    links: Vec<Link>,
-    /// Tells it from the probe on what the file becomes later.
-    number: u64,
-    /// CLOCK_MONOTONIC in nanoseconds: since when a probe stands there, and since when this one does.
-    first_ns: u64,
-    since_ns: u64,
-    again: Again,
-}
-
-/// Whether the probe is put a second time, for processes that it does not stand in and could.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Again {
-    No,
-    Wanted,
-    Done,
 }
 
 impl Stage {
@@ -464,8 +443,8 @@ impl Scanner {
             {
                 arming.look(&spots, |address| pagemap.has_own_copy(address));
             }
-            if stands.again == Again::No && arming.may_be_put_again(&spots) {
-                stands.again = Again::Wanted;
+            if arming.may_be_put_again(&spots) {
+                stands.want_again();
             }
             self.changed |= before.and_then(Arming::armed) != arming.armed();
             armings.insert(placed.file, arming);
@@ -510,9 +489,8 @@ impl Scanner {
             Ok(opened) => opened,
             Err(why) => {
                 if let Stage::Attached { stands, .. } = &mut known.stage
-                    && stands.again == Again::Wanted
+                    && stands.give_up_again()
                 {
-                    stands.again = Again::Done;
                     self.changed = true;
                 }
                 // What is known stays: a mapped file lives on without its name.
@@ -529,7 +507,10 @@ impl Scanner {
         };
         let failed = matches!(known.stage, Stage::Failed { .. });
         if known.stamp == Some(stamp) && !failed {
-            if put_again(known, &file, &mut self.programs) {
+            if let Stage::Attached { finding, stands, .. } = &mut known.stage
+                && let Ok(site) = &finding.site
+                && stands.put_again(site, &file, &mut self.programs)
+            {
                 self.look_anew_for(mapping.file);
             }
             return;
@@ -608,15 +589,7 @@ impl Scanner {
         known.stage = match self.programs.attach(&site, file) {
             Ok(link) => {
                 self.links += 1;
-                let now_ns = monotonic_ns();
-                let stands = Stands {
-                    links: vec![link],
-                    number: self.links,
-                    first_ns: now_ns,
-                    since_ns: now_ns,
-                    again: Again::No,
-                };
-                Stage::Attached { finding, labels, stands }
+                Stage::Attached { finding, labels, stands: Stands::new(link, self.links) }
             }
             Err(why) => Stage::Failed { finding: Some(finding), why },
         };
@@ -727,7 +700,7 @@ fn row(pid: u32, process: &Process, file: FileId, known: &Known) -> Option<Proce
         Stage::Attached { finding, stands, .. } => {
             let site = finding.site.as_ref().ok()?;
             let spots = spots(process, file, site.offset);
-            let arming = process.armings.get(&file).filter(|_| stands.again != Again::Wanted);
+            let arming = process.armings.get(&file).filter(|_| !stands.is_wanted_again());
             row.probe.clone_from(&site.how);
             row.attached = true;
             row.armed = arming.and_then(Arming::armed);
@@ -750,26 +723,6 @@ fn spots(process: &Process, file: FileId, offset: u64) -> Vec<Spot> {
         Some(Spot { address, shared: placed.shared, writable: placed.writable })
     };
     process.mappings.iter().filter(|placed| placed.file == file).filter_map(spot).take(MAX_SPOTS).collect()
-}
-
-/// Beside the one that stands, which somebody may be read by: what meets both is told once. True: it was put.
-fn put_again(known: &mut Known, file: &File, programs: &mut Programs) -> bool {
-    let Stage::Attached { finding, stands, .. } = &mut known.stage else {
-        return false;
-    };
-    if stands.again != Again::Wanted {
-        return false;
-    }
-    stands.again = Again::Done;
-    if let Ok(site) = &finding.site
-        && let Ok(link) = programs.attach(site, file)
-    {
-        // Its number stays, since where the first one stood it does.
-        stands.links.push(link);
-        stands.since_ns = monotonic_ns();
-        return true;
-    }
-    false
 }
 
 fn address(placed: &Placed, offset: u64) -> Option<u64> {
