@@ -409,6 +409,17 @@ impl Watch {
     }
 }
 
+/// A server, a connection of its that is older than the capture, and the capture. None: as of `Bench::new`.
+fn with_older(mode: tls::Mode) -> Option<(Bench, u16, Client, Watch)> {
+    let mut bench = Bench::new()?;
+    let port = bench.serve();
+    let mut old = Client::connect(port, "old");
+    old.ask("GET", "/before", b"");
+    let mut watch = Watch::start(mode);
+    watch.select(&bench);
+    Some((bench, port, old, watch))
+}
+
 fn system_libssl() -> PathBuf {
     let places = ["/lib", "/usr/lib"].map(|root| PathBuf::from(format!("{root}/x86_64-linux-gnu/libssl.so.3")));
     places.into_iter().find(|path| path.exists()).unwrap()
@@ -440,12 +451,7 @@ fn lost(account: &Account) -> BTreeMap<String, u64> {
 
 #[test]
 fn an_older_connection_is_read_while_it_lasts_and_a_new_one_beside_it_by_its_secrets() {
-    let Some(mut bench) = Bench::new() else { return };
-    let port = bench.serve();
-    let mut old = Client::connect(port, "old");
-    old.ask("GET", "/before", b"");
-    let mut watch = Watch::start(tls::Mode::Auto);
-    watch.select(&bench);
+    let Some((_bench, port, mut old, mut watch)) = with_older(tls::Mode::Auto) else { return };
     assert!(watch.coverage().tls.handshakes == 0 && watch.coverage().calls.is_empty());
     watch.until_read(&mut old);
     let calls = watch.coverage().calls;
@@ -661,12 +667,7 @@ fn what_is_read_proves_the_probe_of_each_worker_that_served_it() {
 
 #[test]
 fn in_mode_secrets_no_probe_on_calls_ever_stands() {
-    let Some(mut bench) = Bench::new() else { return };
-    let port = bench.serve();
-    let mut old = Client::connect(port, "old");
-    old.ask("GET", "/before", b"");
-    let mut watch = Watch::start(tls::Mode::Secrets);
-    watch.select(&bench);
+    let Some((_bench, port, mut old, mut watch)) = with_older(tls::Mode::Secrets) else { return };
     let mut new = Client::connect(port, "new");
     for _ in 0..100 {
         old.ask("GET", "/old", b"");
@@ -697,12 +698,7 @@ fn the_programs_load_and_stand_in_a_library() {
 
 #[test]
 fn a_capture_that_was_stopped_does_not_say_that_what_it_read_is_not_read() {
-    let Some(mut bench) = Bench::new() else { return };
-    let port = bench.serve();
-    let mut old = Client::connect(port, "old");
-    old.ask("GET", "/before", b"");
-    let mut watch = Watch::start(tls::Mode::Auto);
-    watch.select(&bench);
+    let Some((_bench, _, mut old, mut watch)) = with_older(tls::Mode::Auto) else { return };
     watch.until_read(&mut old);
     let notes = watch.coverage().notes;
     assert!(
