@@ -337,4 +337,35 @@ mod tests {
         }
         assert_eq!((flows.in_flight(), ledger.dropped_total()), (0, 1000));
     }
+
+    #[test]
+    fn a_reset_that_is_forged_does_not_open_again_what_has_ended() {
+        let limits =
+            Limits { max_flow_bytes: 1 << 16, max_body_bytes: 1 << 16, response_headers: default_response_headers() };
+        let (mut flows, mut ledger) = (Flows::new(MAX, limits).with_calls(true), Ledger::default());
+        let record = |flags, seq, payload| Record {
+            flow_id: 1,
+            ktime_ns: 1,
+            target: 3,
+            tuple: TUPLE,
+            flags,
+            seq,
+            ack: 1,
+            base: 1,
+            in_isn: 0,
+            out_isn: 0,
+            payload,
+        };
+        let hello: &[u8] = &[22, 3, 1, 0, 200];
+        for (record, is_closed) in [
+            (record(record::PACKET, 1, hello), false),
+            (record(record::RST, 3, b""), false),
+            // Calls from before it may not have been taken yet.
+            (record(record::OUT | record::FIN, 1, b""), true),
+            (record(record::RST, 3, b""), true),
+        ] {
+            flows.push(&record, &mut ledger, &mut |_, _| {});
+            assert_eq!(flows.flows[&1].closed, is_closed, "{:x}", record.flags);
+        }
+    }
 }
