@@ -506,11 +506,11 @@ impl Requests {
                         // Else its end stays that of its head, so that whatever came may be behind it, or is not there yet.
                         pending.end = at.map_or(pending.end, |at| at.wrapping_add(left as u32));
                         pending.unproven = at.is_none();
-                        // Of one that is answered already, what follows may look like requests.
-                        self.pipelined |= at.is_none() && pending.answer.is_some();
                     } else {
                         pending.length_known = false;
                     }
+                    // Of one that is answered already what follows may be body, and look like requests.
+                    self.pipelined |= pending.answer.is_some() && (pending.unproven || !pending.length_known);
                     pending.gap = true;
                     pending.body_truncated = true;
                     pending.complete = true;

@@ -327,6 +327,30 @@ fn of_an_upload_whose_last_record_was_lost_the_answer_tells_no_length_and_what_i
     assert_eq!(played.exchanges[0].request.as_ref().unwrap().body_length, None);
 }
 
+#[test]
+fn behind_a_body_that_was_answered_early_and_then_lost_nothing_is_taken_for_a_request() {
+    for is_chunked in [false, true] {
+        let conversation = hold(0x1301, 3, |client| {
+            let next = String::from_utf8(request(1)).unwrap();
+            let rest = if is_chunked { format!("\r\n0\r\n\r\n{next}") } else { next };
+            let phantom = format!("GET /phantom HTTP/1.1\r\nContent-Length: {}\r\n\r\n", rest.len());
+            let length = 40_000 + phantom.len();
+            let head = match is_chunked {
+                true => format!("POST /upload HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n"),
+                false => format!("POST /upload HTTP/1.1\r\nContent-Length: {length}\r\n\r\n"),
+            };
+            let first = [client.data(head.as_bytes()), client.data(&[b'x'; 10_000])].concat();
+            let behind = [client.data(&[b'x'; 30_000]), client.data((phantom + &rest).as_bytes())].concat();
+            vec![first, behind, client.data(&request(2))]
+        });
+        let mut segments = cut(&conversation);
+        segments.remove(first_segment_of(&segments, writes_of_client(&conversation, 30_000)[0]) + 2);
+        let played = play_skipping(&conversation, &segments, &[0], usize::MAX);
+        assert_eq!(targets(&played), [("/upload".to_owned(), 201)], "{is_chunked}");
+        assert_eq!(played.exchanges[0].request.as_ref().unwrap().body_length, None, "{is_chunked}");
+    }
+}
+
 /// Of `segments` the first that holds bytes of `stream`, which one side has sent.
 fn first_segment_of(segments: &[Segment], stream: &[u8]) -> usize {
     segments.iter().position(|segment| segment.payload.len() > 100 && stream.starts_with(&segment.payload)).unwrap()
