@@ -1,6 +1,8 @@
 /** Uploads over TLS: what is over the cap stays in the kernel, and the requests behind it are found again. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connect } from 'node:tls';
 import type { ExecutionContext } from 'ava';
 import { assertClosed, openCapture } from '../harness/capture.ts';
 import { headerValue } from '../harness/facts.ts';
@@ -10,6 +12,7 @@ import { until } from '../harness/until.ts';
 import { untilSeen } from '../tls/attach.ts';
 import { openServer } from '../tls/server.ts';
 import { nginx, nginxPorts } from '../tls/servers/nginx.ts';
+import { python } from '../tls/servers/others.ts';
 import { AEADS, type Aead } from '../tls/suites.ts';
 
 const BODY_CAP = 65_536;
@@ -146,3 +149,56 @@ rootTest('an upload of a client that pads its records is read to its end', async
   );
   assertClosed(t, capture.ledger());
 });
+
+rootTest(
+  'behind an upload that is answered in its middle nothing is told, and its length is the right one',
+  async (t) => {
+    const server = await openServer(t, python);
+    const { capture, collector } = openCapture(t);
+    capture.select({ cgroup: server.cgroup.path, identity: { name: 'early' } });
+    await untilSeen(server.port, () => collector.exchanges.length > 0);
+    const { length } = collector.exchanges;
+    const before = capture.ledger();
+    const socket = connect({ host: '127.0.0.1', port: server.port, rejectUnauthorized: false });
+    t.teardown(() => socket.destroy());
+    let received = '';
+    socket.setEncoding('latin1').on('data', (text: string) => {
+      received += text;
+    });
+    const answers = () => received.split('HTTP/1.1 ').length - 1;
+    const head = (id: string, more = '') => `POST /201/ HTTP/1.1\r\nHost: a\r\nX-Id: ${id}\r\n${more}\r\n`;
+    socket.write(head('first', 'Content-Length: 0\r\n'));
+    await until(() => answers() === 1);
+    socket.write(head('early', `X-Early: ${UPLOAD_BYTES / 2}\r\nContent-Length: ${UPLOAD_BYTES}\r\n`));
+    // A gigabit network's rate or less: the agent looks meanwhile.
+    for (let at = 0; at < UPLOAD_BYTES; at += 65_536) {
+      socket.write(BODY.subarray(at, at + 65_536));
+      await sleep(1);
+      if (at === 0.75 * UPLOAD_BYTES)
+        t.true(await until(() => answers() === 2), 'the answer does not wait for the body');
+    }
+    for (const [n, id] of ['behind', 'last'].entries()) {
+      socket.write(head(id, 'Content-Length: 0\r\n'));
+      t.true(await until(() => answers() === 3 + n));
+    }
+    await collector.finish(300);
+    t.deepEqual(
+      collector.exchanges
+        .slice(length)
+        .map(({ request, response }) => [
+          headerValue(request.headers, 'x-id'),
+          request.bodyLength,
+          response?.status,
+        ]),
+      [
+        ['first', 0, 201],
+        ['early', UPLOAD_BYTES, 201],
+      ],
+    );
+    const ledger = capture.ledger();
+    t.is((ledger.exchanges.dropped.unpaired ?? 0) - (before.exchanges.dropped.unpaired ?? 0), 2);
+    const passed = (ledger.bytes.elided.request_body ?? 0) - (before.bytes.elided.request_body ?? 0);
+    t.true(passed > 0.75 * UPLOAD_BYTES, JSON.stringify(ledger.bytes));
+    assertClosed(t, ledger);
+  },
+);

@@ -21,13 +21,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
+        # Answered when so much of the body is read.
+        early = int(self.headers.get("X-Early", length))
+        read = len(self.rfile.read(early))
         first = self.path.split("/")[1]
         id = self.headers["X-Id"]
         answer = big if first == "big" else (id + "\n").encode()
         status = 200 if first == "big" else int(first)
         line = {
-            "id": id, "method": self.command, "target": self.path, "status": status, "body": str(len(body)),
+            "id": id, "method": self.command, "target": self.path, "status": status, "body": str(length),
             "version": self.connection.version(), "suite": self.connection.cipher()[0],
             "reused": "r" if self.connection.session_reused else ".",
         }
@@ -38,6 +41,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
+        self.wfile.flush()
+        self.rfile.read(length - read)
 
     do_POST = do_GET
 
