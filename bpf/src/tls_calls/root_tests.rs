@@ -415,7 +415,7 @@ fn with_older(mode: tls::Mode) -> Option<(Bench, u16, Client, Watch)> {
     let port = bench.serve();
     let mut old = Client::connect(port, "old");
     old.ask("GET", "/before", b"");
-    let mut watch = Watch::start(mode);
+    let watch = Watch::start(mode);
     watch.select(&bench);
     Some((bench, port, old, watch))
 }
