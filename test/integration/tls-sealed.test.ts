@@ -185,9 +185,9 @@ rootTest(
       version: '1.2',
       prefix: 'first',
       // What the rate allowed in the silence comes at once, before the probes stand; the last come one by one.
-      requests: 7000,
+      requests: 8000,
       connections: 1,
-      per: 7000,
+      per: 8000,
       hold: 100,
       rate: 50,
     });
@@ -202,9 +202,9 @@ rootTest(
       `probes stand: ${told(capture)}`,
     );
     load.release();
-    t.like(await load.done, { answered: 7000, failed: 0 });
+    t.like(await load.done, { answered: 8000, failed: 0 });
     await quiet();
-    t.log(`${before} of 100, then ${numbers.length - before} of 6900`);
+    t.log(`${before} of 100, then ${numbers.length - before} of 7900`);
     t.true(numbers.length - before > 50, told(capture));
     t.is(new Set(numbers).size, numbers.length);
     assertClosed(t, capture.ledger());
