@@ -446,8 +446,8 @@ impl Flow {
             self.closed = true;
         } else if record.has(record::RST) {
             // Only at the exact place, or anybody could end a stream (RFC 5961 section 3.2). Within what is left out that place
-            // is not known.
-            self.closed |= record.seq == self.inbound.next();
+            // is not known: where that begins the server ignores it.
+            self.closed |= !self.inbound.is_skipping() && record.seq == self.inbound.next();
         } else {
             self.inbound.fin(record.seq);
         }

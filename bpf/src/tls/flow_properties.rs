@@ -114,6 +114,8 @@ pub(super) struct Played {
     pub(super) state: Option<State>,
     /// Bytes of the client's that the kernel was asked to leave out.
     pub(super) skipped: usize,
+    /// Before the conversation was at its end.
+    pub(super) closed: bool,
 }
 
 /// `late`: each secret is logged behind so many segments.
@@ -151,7 +153,7 @@ pub(super) fn play_skipping(conversation: &Conversation, segments: &[Segment], l
             // As ingress does.
             passed = segment.payload.len().min(ahead(*to, segment.seq).max(0).unsigned_abs() as usize);
             skipped += passed;
-            if passed == segment.payload.len() {
+            if passed == segment.payload.len() && passed > 0 {
                 continue;
             }
         }
@@ -181,6 +183,7 @@ pub(super) fn play_skipping(conversation: &Conversation, segments: &[Segment], l
             }
         });
     }
+    let closed = flow.as_ref().is_some_and(|flow| flow.closed);
     if let Some(mut flow) = flow {
         flow.finish(Drop::NoResponse, &mut store, &mut ledger, &mut |e| out.push(e));
     }
@@ -189,7 +192,7 @@ pub(super) fn play_skipping(conversation: &Conversation, segments: &[Segment], l
     // Of a connection whose ClientHello was lost nobody knows that it has ended.
     store.expire(u64::MAX);
     assert!(store.get(&conversation.client_random).is_none(), "secrets end with their connection");
-    Played { exchanges: out, ledger, state, skipped }
+    Played { exchanges: out, ledger, state, skipped, closed }
 }
 
 /// Moves and repeats client segments within what TCP allows: none moves behind an answer that acknowledges it.

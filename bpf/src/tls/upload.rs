@@ -76,10 +76,8 @@ impl Connection {
             };
             let is_taken = ahead(self.acknowledged, records.at().wrapping_add(len as u32)) >= 0;
             if is_taken {
-                if self.client.seconds() == 0 {
-                    // By chance more than the body ended where it could: that may have been requests.
-                    world.requests.suspect_more();
-                }
+                // By chance more than the body ended where it could: that may have been requests. Or its copies were forged.
+                world.requests.suspect_more();
                 self.lose_skip(skip, world, ledger);
             }
             return is_taken;

@@ -539,3 +539,63 @@ fn that_a_lost_body_was_over_the_cap_costs_the_next_one_nothing() {
     let next = played.exchanges.iter().filter_map(|e| e.request.as_ref()).find(|r| r.target == "/next").unwrap();
     assert_eq!(next.body.len(), 1 << 16);
 }
+
+/// A client sends its body up to a place where that could end, and behind the answer the rest, in which it hides a request. It
+/// sends copies beside the wire's as it likes: of what it sent last, and of the record with the request.
+fn forged_copies_where_it_might_end(of_last: bool, of_request: bool) -> Played {
+    let missing = 220;
+    let conversation = hold(0x1301, 2, |client| {
+        let body = vec![b'x'; BODY_BYTES];
+        let (large, small) = (BODY_BYTES - missing - 12_000, 12_000);
+        let mut first = [client.data(&head_of_upload()), client.data(&body[..large])].concat();
+        body[..small].chunks(600).for_each(|chunk| first.extend(client.data(chunk)));
+        let phantom = b"GET /phantom HTTP/1.1\r\nX: ";
+        let hidden = client.data(&body[..missing - phantom.len()]);
+        vec![first, [hidden, client.data(&[&phantom[..], &request(1)].concat())].concat()]
+    });
+    let mut segments = cut(&conversation);
+    let upload = first_segment_of(&segments, writes_of_client(&conversation, 300_000)[0]);
+    let answer = upload + segments[upload..].iter().position(Segment::is_out).unwrap();
+    if of_request {
+        let mut copy = segments[answer + 1].clone();
+        copy.payload.truncate(100);
+        copy.payload.iter_mut().skip(50).for_each(|byte| *byte ^= 1);
+        segments.insert(answer + 2, copy);
+    }
+    if of_last {
+        let mut copy = segments[answer - 1].clone();
+        copy.payload.iter_mut().for_each(|byte| *byte ^= 1);
+        segments.insert(answer, copy);
+    }
+    play_skipping(&conversation, &segments, &[0], 0)
+}
+
+#[test]
+fn copies_beside_the_wire_hide_no_request_in_the_rest_of_a_body() {
+    for (of_last, of_request) in [(false, false), (true, false), (true, true)] {
+        let played = forged_copies_where_it_might_end(of_last, of_request);
+        let told = targets(&played);
+        assert!(told.iter().all(|(target, _)| target == "/upload"), "{of_last} {of_request}: {told:?}");
+    }
+}
+
+#[test]
+fn a_reset_where_the_part_that_is_left_out_begins_ends_nothing() {
+    let conversation = hold(0x1301, 2, |client| {
+        let upload = [client.data(&head_of_upload()), client.data(&vec![b'x'; BODY_BYTES])].concat();
+        vec![upload, client.data(&request(1))]
+    });
+    let segments = cut(&conversation);
+    let upload = first_segment_of(&segments, writes_of_client(&conversation, BODY_BYTES)[0]);
+    for at in [100, 120] {
+        for back in 0..80 {
+            let mut segments = segments.clone();
+            let mut reset = segments[upload + at].clone();
+            reset.flags = record::RST;
+            reset.seq = segments[upload + at - back].seq;
+            reset.payload.clear();
+            segments.insert(upload + at + 1, reset);
+            assert!(!play_skipping(&conversation, &segments, &[0], 0).closed, "at {at}, {back} back");
+        }
+    }
+}
