@@ -5,7 +5,7 @@
 //! record does.
 use std::fmt;
 
-use super::half::Half;
+use super::half::{self, Half};
 use super::record::{ALERT, CHANGE_CIPHER_SPEC};
 use super::records::{self, HEADER_BYTES, Next};
 use super::secrets::SecretSet;
@@ -102,6 +102,15 @@ enum Read {
     WaitsForSecret,
 }
 
+/// What became of other copies in the place of the client's next record.
+enum Tried {
+    Read,
+    /// They are none of it, whatever comes.
+    Refuted,
+    /// More has to be there, of them or of secrets.
+    Open,
+}
+
 pub struct Connection {
     flow: u64,
     pub(super) session: Session,
@@ -131,6 +140,8 @@ pub struct Connection {
     /// End of the server's last record with application data: what follows it up to the next is none of HTTP.
     server_data_end: u32,
     bad: u32,
+    /// Where the client's next record begins, and so many copies of its bytes: no choice of them is one that verifies.
+    refuted: Option<(u32, usize)>,
     search_left: usize,
     pub(super) plain: Vec<u8>,
     claimed: Option<ClientRandom>,
@@ -167,6 +178,7 @@ impl Connection {
             kernel_offset: Some(0),
             server_data_end: server_at,
             bad: 0,
+            refuted: None,
             search_left: SEARCH_BYTES,
             plain: Vec::new(),
             claimed: None,
@@ -523,40 +535,54 @@ impl Connection {
 
     /// Another copy of the client's bytes may be the one that the server took.
     fn swap_until_it_verifies(&mut self, world: &mut World, ledger: &mut Ledger) -> bool {
-        let mut index = 0;
-        // The copies one by one on top of each other, then each alone.
-        while self.client.swap_second(index) {
-            if self.try_here(world, ledger) {
-                return true;
+        let at = self.client.records.at();
+        let end = match self.client.records.next() {
+            Next::Whole(len) if self.client.seconds_before(at.wrapping_add(HEADER_BYTES as u32)) == 0 => {
+                at.wrapping_add(len as u32)
             }
-            index += 1;
+            // How long it is is to come, or may be forged.
+            _ => self.client.records.end(),
+        };
+        let copies = self.client.seconds_before(end);
+        if copies == 0 || self.refuted == Some((at, copies)) {
+            return false;
         }
-        for undone in 0..index {
-            self.client.swap_second(undone);
-        }
-        for alone in 0..if index > 1 { index } else { 0 } {
-            self.client.swap_second(alone);
-            if self.try_here(world, ledger) {
-                return true;
+        let mut is_refuted = true;
+        for (index, is_tried) in half::swaps(copies) {
+            self.client.swap_second(index);
+            if !is_tried {
+                continue;
             }
-            self.client.swap_second(alone);
+            match self.try_here(world, ledger) {
+                Tried::Read => return true,
+                Tried::Refuted => {}
+                Tried::Open => is_refuted = false,
+            }
+            if self.is_dark() {
+                return false;
+            }
         }
+        self.refuted = is_refuted.then_some((at, copies));
         false
     }
 
-    fn try_here(&mut self, world: &mut World, ledger: &mut Ledger) -> bool {
-        let Next::Whole(len) = self.client.records.next() else {
-            return false;
+    fn try_here(&mut self, world: &mut World, ledger: &mut Ledger) -> Tried {
+        let len = match self.client.records.next() {
+            Next::Whole(len) => len,
+            Next::Part(_) => return Tried::Open,
+            Next::Other => return Tried::Refuted,
         };
         if !self.pay(len, ledger) {
-            return false;
+            return Tried::Open;
         }
         let opened = self.open(Side::Client, 0, len, world);
-        if !matches!(opened, Opened::Data | Opened::Early | Opened::Control | Opened::Closed) {
-            return false;
+        match opened {
+            Opened::Data | Opened::Early | Opened::Control | Opened::Closed => {}
+            Opened::Bad => return Tried::Refuted,
+            _ => return Tried::Open,
         }
         self.consume(Side::Client, len, &opened, world, ledger);
-        true
+        Tried::Read
     }
 
     /// What stands at the client's place does not verify. False: another copy may come yet.

@@ -315,7 +315,7 @@ proptest! {
         plan in plan(),
         calls in prop::collection::vec(call(), 1..6),
         cuts in cuts(),
-        forged in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>(), 0usize..40, any::<u8>()), 1..4),
+        forged in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>(), 0usize..40, any::<u8>()), 1..6),
     ) {
         let conversation = hold(plan, &calls, false);
         let mut segments = record_conversation(&conversation, &cuts, usize::MAX);

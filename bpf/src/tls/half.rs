@@ -8,13 +8,16 @@ use crate::seq::ahead;
 /// Second copies of bytes that are kept until a record verifies, of one connection.
 const MAX_SECOND_BYTES: usize = 64 << 10;
 const MAX_SECONDS: usize = 32;
+/// Copies in one record of which every choice is tried: 32 then.
+const MAX_COMBINED: usize = 5;
 
 #[derive(Debug)]
 pub struct Half {
     pub records: Records,
     /// Where the bytes of a packet begin, and what it was; in order.
     origins: VecDeque<(u32, Origin)>,
-    /// Copies that differ from what is in `records`: cgroup_skb runs before TCP validates, so either may be forged.
+    /// Copies that differ from what is in `records`, by where they begin: cgroup_skb runs before TCP validates, so either may
+    /// be forged.
     seconds: Vec<(u32, Vec<u8>)>,
     /// The place of the next record is not known; only what verifies can tell.
     pub lost: bool,
@@ -59,31 +62,31 @@ impl Half {
         let kept: usize = self.seconds.iter().map(|(_, bytes)| bytes.len()).sum();
         let behind = ahead(seq.wrapping_add(bytes.len() as u32), self.records.at()) <= 0;
         if !behind && self.seconds.len() < MAX_SECONDS && kept + bytes.len() <= MAX_SECOND_BYTES {
-            self.seconds.push((seq, bytes.to_vec()));
+            let place = self.seconds.partition_point(|(other, _)| ahead(*other, seq) <= 0);
+            self.seconds.insert(place, (seq, bytes.to_vec()));
         }
     }
 
     /// Swaps one kept copy for what stands in its place; calling it again with the same index undoes that.
-    /// False: there are no so many.
-    pub fn swap_second(&mut self, index: usize) -> bool {
+    pub fn swap_second(&mut self, index: usize) {
         let at = self.records.at();
         let end = self.records.end();
-        let Some((seq, second)) = self.seconds.get_mut(index) else {
-            return false;
-        };
+        let Some((seq, second)) = self.seconds.get_mut(index) else { return };
         // Only what is there of it: the rest may come yet.
         let from = ahead(at, *seq).max(0).unsigned_abs() as usize;
         let len = second.len().min(ahead(end, *seq).max(0).unsigned_abs() as usize);
-        let Some(part) = second.get_mut(from..len) else {
-            return true;
-        };
+        let Some(part) = second.get_mut(from..len) else { return };
         let place = ahead(*seq, at).max(0).unsigned_abs() as usize;
         self.records.swap(place, part);
-        true
     }
 
     pub fn seconds(&self) -> usize {
         self.seconds.len()
+    }
+
+    /// Those that begin before `end`, which are the first ones: the others do not matter to what ends there.
+    pub fn seconds_before(&self, end: u32) -> usize {
+        self.seconds.partition_point(|(seq, _)| ahead(end, *seq) > 0)
     }
 
     /// Where the kept copy with that index begins and ends.
@@ -96,8 +99,22 @@ impl Half {
     }
 }
 
+/// Which of so many copies to swap one after the other so that every choice of them stands in place once, or, of many, all up
+/// to each and each alone; `true`: this is one to try. At the end all is as it was.
+pub fn swaps(copies: usize) -> impl Iterator<Item = (usize, bool)> {
+    let (combined, many) = if copies <= MAX_COMBINED { (copies, 0) } else { (0, copies) };
+    // A Gray code: from one choice to the next only one copy changes.
+    let choices = (1..1usize << combined).map(|n| (n.trailing_zeros() as usize, true));
+    let last = combined.checked_sub(1).map(|last| (last, false));
+    let stacked = (0..many).map(|n| (n, true)).chain((0..many).rev().map(|n| (n, false)));
+    let alone = (0..many).flat_map(|n| [(n, true), (n, false)]);
+    choices.chain(last).chain(stacked).chain(alone)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     fn origin(ktime_ns: u64) -> Origin {
@@ -120,15 +137,31 @@ mod tests {
     fn a_second_copy_takes_the_place_of_the_first_and_gives_it_back() {
         let mut half = Half::new(10);
         half.push(b"abcdef", origin(1));
-        half.keep_second(8, b"1234");
         half.keep_second(14, b"56789");
+        half.keep_second(8, b"1234");
         half.keep_second(5, b"old");
-        assert!(half.swap_second(0) && half.swap_second(1) && !half.swap_second(2));
+        assert_eq!([8, 9, 14, 15, 20].map(|end| half.seconds_before(end)), [0, 1, 1, 2, 2]);
+        (0..3).for_each(|index| half.swap_second(index));
         assert_eq!(half.records.bytes(), b"34cd56");
-        assert!(half.swap_second(0));
+        half.swap_second(0);
         assert_eq!(half.records.bytes(), b"abcd56");
         half.take(2);
-        assert!(half.swap_second(0), "the copy before the present place is gone");
-        assert_eq!(half.records.bytes(), b"cdef");
+        half.swap_second(0);
+        assert_eq!((half.records.bytes(), half.seconds()), (&b"cdef"[..], 1), "the copy before the present place is gone");
+    }
+
+    #[test]
+    fn every_choice_of_a_few_copies_is_tried_and_of_many_all_up_to_each_and_each_alone() {
+        for copies in 0..=12 {
+            let (mut swapped, mut tried) = (vec![false; copies], HashSet::new());
+            for (index, is_tried) in swaps(copies) {
+                swapped[index] ^= true;
+                if is_tried {
+                    tried.insert(swapped.clone());
+                }
+            }
+            assert!(!swapped.contains(&true), "{copies}");
+            assert_eq!(tried.len(), if copies <= MAX_COMBINED { (1 << copies) - 1 } else { 2 * copies - 1 }, "{copies}");
+        }
     }
 }
