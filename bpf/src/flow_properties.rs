@@ -409,3 +409,64 @@ fn outstanding_requests_of_one_connection_have_a_bound() {
     assert_eq!(ledger.dropped_for(Drop::TooManyPending), 1);
     assert!(ledger.captured < 20);
 }
+
+/// What both sides send, each piece in a segment of its own; `None`: so many bytes of the client's are lost.
+enum Piece<'a> {
+    Client(&'a str),
+    Lost(usize),
+    Server(u16),
+}
+
+fn dialogue(pieces: &[Piece]) -> Vec<Segment> {
+    let (mut client, mut server) = (CLIENT_ISN.wrapping_add(1), SERVER_ISN.wrapping_add(1));
+    let mut segments = Vec::new();
+    for (time, piece) in (0..).zip(pieces) {
+        match piece {
+            Piece::Client(text) => {
+                let payload = text.as_bytes().to_vec();
+                segments.push(Segment { flags: record::PACKET, seq: client, ack: server, base: 0, payload, time });
+                client = client.wrapping_add(text.len() as u32);
+            }
+            Piece::Lost(bytes) => client = client.wrapping_add(*bytes as u32),
+            Piece::Server(status) => {
+                let payload = format!("HTTP/1.1 {status} Whatever\r\nContent-Length: 0\r\n\r\n").into_bytes();
+                let flags = record::OUT | record::PACKET | record::HEAD;
+                let (seq, next) = (server, server.wrapping_add(payload.len() as u32));
+                segments.push(Segment { flags, seq, ack: client, base: server, payload, time });
+                server = next;
+            }
+        }
+    }
+    segments
+}
+
+fn told(pieces: &[Piece]) -> Vec<(String, u32)> {
+    let (exchanges, _) = play(&dialogue(pieces), false);
+    let pair = |exchange: &Exchange| {
+        let target = exchange.request.as_ref().unwrap().target.to_vec();
+        (String::from_utf8(target).unwrap(), exchange.response.as_ref().unwrap().status)
+    };
+    exchanges.iter().map(pair).collect()
+}
+
+#[test]
+fn behind_a_chunked_body_whose_end_was_lost_a_request_begins_where_the_answer_says() {
+    use Piece::{Client, Lost, Server};
+    const HEAD: &str = "POST /upload HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\nxxxx";
+    const PHANTOM: &str = "GET /phantom HTTP/1.1\r\nX: ";
+    let pair = |target: &str, status| (target.to_owned(), status);
+    let upload = pair("/upload", 201);
+    // A client that waits.
+    let honest = [Client(HEAD), Lost(9000), Server(201), Client("GET /1 HTTP/1.1\r\n\r\n"), Server(200)];
+    assert_eq!(told(&honest), [upload.clone(), pair("/1", 200)]);
+    // The rest of the body comes behind an early answer, and the server reads what looks like a request as body.
+    let rest = [Client("xxxx"), Client(PHANTOM), Client("\r\n0\r\n\r\nGET /1 HTTP/1.1\r\n\r\n"), Server(200)];
+    let early: Vec<Piece> = [Client(HEAD), Lost(9000), Server(201)].into_iter().chain(rest).collect();
+    assert_eq!(told(&early), [upload.clone()]);
+    // What follows the next answer is found again.
+    let later: Vec<Piece> = early.into_iter().chain([Client("GET /2 HTTP/1.1\r\n\r\n"), Server(204)]).collect();
+    assert_eq!(told(&later), [upload, pair("/2", 204)]);
+    // It looks like a request before any answer came: the client may be one that does not wait.
+    let before = [Client(HEAD), Lost(9000), Client(PHANTOM), Client("\r\n0\r\n\r\n"), Server(201)];
+    assert_eq!(told(&before), []);
+}

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use super::MAX_HEAD_BYTES;
 use super::chunked::{Chunked, Piece};
 use super::head::{self, Framing, HeadError};
+use super::resume::Resume;
 use crate::inbound::{Origin, Sink};
 use crate::ledger::{Discard, Drop, Ledger};
 use crate::seq::ahead;
@@ -70,6 +71,8 @@ pub struct Pending {
     head_end: u32,
     /// Behind its last byte, once complete.
     end: u32,
+    /// Where its body ends was lost: `end` is the least that it can be.
+    end_lost: bool,
     /// The client's acknowledgement when it sent the first byte: where its answer begins, unless pipelined.
     anchor: u32,
     pub body: Vec<u8>,
@@ -77,7 +80,7 @@ pub struct Pending {
     pub body_truncated: bool,
     /// All of it was sent.
     pub complete: bool,
-    /// False: where the body ends was lost.
+    /// False: it is not, and was not declared.
     pub length_known: bool,
     /// Its length is the declared one, and nothing tells that all of that was sent.
     pub unproven: bool,
@@ -99,6 +102,21 @@ impl Pending {
     /// Its answer did not wait for the end of its body, as far as that is known.
     fn is_answered_early(&self) -> bool {
         self.answer.is_some() && self.complete && ahead(self.answer_ack, self.end) < 0
+    }
+
+    /// ... and what follows may be body, and look like requests.
+    fn hides_requests(&self) -> bool {
+        (self.sealed || self.end_lost) && self.is_answered_early()
+    }
+
+    /// Its end was lost, and its answer is to come behind one that begins at `at`.
+    fn awaits_end(&self, at: u32) -> bool {
+        self.end_lost && self.answer.is_none() && ahead(self.anchor, at) >= 0
+    }
+
+    /// The server had received more than this when it sent `ack`.
+    fn is_behind(&self, ack: u32) -> bool {
+        self.complete && self.length_known && !self.end_lost && ahead(ack, self.end) > 0
     }
 
     fn memory(&self) -> usize {
@@ -155,6 +173,8 @@ pub struct Requests {
     /// Two copies of some bytes differed. Which one the server took is unknown, and so is every message boundary since.
     conflicting: bool,
     ack_at_gap: Option<u32>,
+    /// In `Resync`.
+    resume: Resume,
     max_body_bytes: usize,
     next_sequence: u32,
     /// Where the last body ends is known by its length only: see `pass_sealed`.
@@ -177,6 +197,7 @@ impl Requests {
             last_ack: None,
             conflicting: false,
             ack_at_gap: None,
+            resume: Resume::Anywhere,
             max_body_bytes,
             next_sequence: 0,
             end_by_length: false,
@@ -247,9 +268,15 @@ impl Requests {
         }
     }
 
-    /// Bytes went by unseen, nobody knows how many: nothing is assumed of what follows.
-    pub fn lose(&mut self, ledger: &mut Ledger) {
-        self.lose_place(None, ledger);
+    /// Bytes went by unseen, nobody knows how many: nothing is assumed of what follows. `least_end`: where the present body
+    /// ends, or behind it.
+    pub fn lose(&mut self, least_end: u32, ledger: &mut Ledger) {
+        self.lose_place(least_end, true, ledger);
+    }
+
+    /// What was in the TLS record that begins at `from`. `seq`: where its first byte counts as being.
+    pub fn record(&mut self, from: u32, seq: u32, bytes: &[u8], origin: Origin, ledger: &mut Ledger) {
+        self.take(from, seq, bytes, origin, true, ledger);
     }
 
     /// More came before an answer than the message that it answers.
@@ -284,6 +311,7 @@ impl Requests {
     /// Takes the response whose first byte is at the end of `begin`, sent with `ack`; nothing of HTTP is in `begin` before
     /// that. Gives the method of the request that it answers, or `None` when that cannot be known.
     pub fn answer(&mut self, begin: Begin, ack: u32, answer: Answer, ledger: &mut Ledger) -> Option<Bytes> {
+        self.resume_behind(begin, ack);
         let at = match self.regime {
             Regime::Order => {
                 let at = self.pending.iter().position(|p| p.answer.is_none())?;
@@ -293,15 +321,14 @@ impl Requests {
                     self.lose_order();
                     return None;
                 }
-                self.pipelined |= pending.complete && pending.length_known && ahead(ack, pending.end) > 0;
+                self.pipelined |= pending.is_behind(ack);
                 at
             }
             Regime::Anchor => {
                 let fits = |p: &Pending| p.answer.is_none() && begin.holds(p.anchor) && ahead(ack, p.head_end) >= 0;
                 let at = self.pending.iter().position(fits)?;
                 let pending = &self.pending[at];
-                let behind = pending.complete && pending.length_known && ahead(ack, pending.end) > 0;
-                if self.pipelined || self.doubted || behind {
+                if self.pipelined || self.doubted || pending.is_behind(ack) {
                     // The server had more than this request: it is no request, or the client does not wait. Of one that was
                     // sure, with a sure end, only the latter can be, and then no later answer can be told apart either.
                     self.pipelined |= pending.proven && !pending.gap;
@@ -316,8 +343,10 @@ impl Requests {
                     index += 1;
                     index > at || p.answer.is_some()
                 });
-                // One certain pair, and nothing missing since: the next ones follow in order.
-                self.regime = Regime::Order;
+                if !self.pending.iter().any(|p| p.end_lost) {
+                    // One certain pair, and nothing missing since: the next ones follow in order.
+                    self.regime = Regime::Order;
+                }
                 at - dropped
             }
         };
@@ -326,8 +355,16 @@ impl Requests {
         pending.proven = proven;
         pending.answer = Some(answer);
         pending.answer_ack = ack;
-        self.pipelined |= pending.sealed && pending.is_answered_early();
-        Some(pending.method.clone())
+        self.pipelined |= pending.hides_requests();
+        let method = pending.method.clone();
+        self.resume_behind(begin, ack);
+        Some(method)
+    }
+
+    fn resume_behind(&mut self, begin: Begin, ack: u32) {
+        if !self.pending.iter().any(|p| p.awaits_end(begin.at)) {
+            self.resume.answered(ack);
+        }
     }
 
     /// Forgets what was taken for requests since order was lost, and waits for the next packet that begins with one.
@@ -335,6 +372,9 @@ impl Requests {
         let waiting = self.pending.iter().filter(|p| p.answer.is_none()).count();
         let partial = usize::from(matches!(self.state, State::Head(_)));
         ledger.drop_exchanges(Drop::Unpaired, (waiting + partial) as u64);
+        if partial > 0 || self.pending.iter().any(|p| !p.complete || (p.end_lost && p.answer.is_none())) {
+            self.resume = Resume::BehindAnAnswer;
+        }
         self.pending.retain(|p| p.answer.is_some());
         for pending in self.pending.iter_mut().filter(|p| !p.complete) {
             // Answered, and its end will not be seen.
@@ -429,6 +469,7 @@ impl Requests {
             head_length: head.len() as u32,
             head_end,
             end: head_end,
+            end_lost: false,
             anchor: start.origin.ack,
             body: Vec::new(),
             body_length: 0,
@@ -488,32 +529,34 @@ impl Requests {
             pending.complete = true;
             pending.end = end;
             pending.end_ns = end_ns;
-            self.pipelined |= pending.sealed && pending.is_answered_early();
+            self.pipelined |= pending.hides_requests();
         }
         self.state = State::Start;
     }
 
-    /// More is missing than the rest of the present message, from `at` on if that is known.
-    fn lose_place(&mut self, at: Option<u32>, ledger: &mut Ledger) {
+    /// More is missing than the rest of the present message. `end`: where its body ends by its length, or at least.
+    fn lose_place(&mut self, end: u32, end_lost: bool, ledger: &mut Ledger) {
         match self.state {
             State::Dead | State::Resync => return,
             State::Head(_) => ledger.drop_exchange(Drop::Gap),
             State::Length(_) | State::Chunked(_) => {
-                // Its head and so its place are sure; where it ends is not.
+                // Its head and so its place are sure; where it ends may not be.
                 if let Some(pending) = self.pending.back_mut() {
-                    if let State::Length(left) = self.state {
-                        pending.body_length += left;
-                        // Else its end stays that of its head, so that whatever came may be behind it, or is not there yet.
-                        pending.end = at.map_or(pending.end, |at| at.wrapping_add(left as u32));
-                        pending.unproven = at.is_none();
-                    } else {
-                        pending.length_known = false;
+                    match self.state {
+                        State::Length(left) => pending.body_length += left,
+                        _ => pending.length_known = false,
                     }
-                    // Of one that is answered already what follows may be body, and look like requests.
-                    self.pipelined |= pending.answer.is_some() && (pending.unproven || !pending.length_known);
+                    pending.end = end;
+                    pending.end_lost = end_lost;
+                    pending.unproven = end_lost;
                     pending.gap = true;
                     pending.body_truncated = true;
                     pending.complete = true;
+                    if end_lost {
+                        // Of one that is answered already what follows may be body, and look like requests.
+                        self.pipelined |= pending.answer.is_some();
+                        self.resume = Resume::BehindAnAnswer;
+                    }
                 }
             }
             State::Start => {}
@@ -609,15 +652,17 @@ impl Requests {
             State::Resync | State::Dead => bytes.len(),
         }
     }
-}
 
-impl Sink for Requests {
-    fn data(&mut self, seq: u32, bytes: &[u8], origin: Origin, packet_start: bool, ledger: &mut Ledger) {
-        if matches!(self.state, State::Resync) && packet_start && begins_request(bytes) {
-            self.state = State::Start;
+    /// Bytes at `seq` that came in a packet or TLS record which begins at `from`; `begins`: they are the first ones of it.
+    fn take(&mut self, from: u32, seq: u32, bytes: &[u8], origin: Origin, begins: bool, ledger: &mut Ledger) {
+        if matches!(self.state, State::Resync) {
+            let looks_like_request = begins && begins_request(bytes);
             // Nothing came from the server since the lost bytes: what was asked in them is not answered yet.
-            if self.ack_at_gap == Some(origin.ack) {
+            if looks_like_request && self.ack_at_gap == Some(origin.ack) {
                 self.suspect_pipelining();
+            }
+            if self.resume.takes(from, seq.wrapping_add(bytes.len() as u32), looks_like_request) {
+                self.state = State::Start;
             }
         }
         self.last_ack = Some(origin.ack);
@@ -637,7 +682,12 @@ impl Sink for Requests {
             rest = &rest[n..];
         }
     }
+}
 
+impl Sink for Requests {
+    fn data(&mut self, seq: u32, bytes: &[u8], origin: Origin, packet_start: bool, ledger: &mut Ledger) {
+        self.take(seq, seq, bytes, origin, packet_start, ledger);
+    }
     fn gap(&mut self, seq: u32, len: u32, skipped: bool, ledger: &mut Ledger) {
         let len = u64::from(len);
         let passed = match &mut self.state {
@@ -659,7 +709,11 @@ impl Sink for Requests {
             }
             return;
         }
-        self.lose_place(Some(seq.wrapping_sub(len as u32)), ledger);
+        let from = seq.wrapping_sub(len as u32);
+        match self.state {
+            State::Length(left) => self.lose_place(from.wrapping_add(left as u32), false, ledger),
+            _ => self.lose_place(from, true, ledger),
+        }
     }
 
     fn is_wanted(&self, seq: u32) -> bool {

@@ -511,7 +511,7 @@ impl Connection {
                 }
                 // What another step left may be of another body.
                 world.requests.wanted_from = None;
-                world.requests.data(seq, &self.plain, origin, true, ledger);
+                world.requests.record(at, seq, &self.plain, origin, ledger);
                 // Places in the plaintext mean nothing to the kernel.
                 let is_over_cap = world.requests.wanted_from.take().is_some();
                 world.requests.wanted_from = self.unwanted_until(world.requests).filter(|_| is_over_cap);
@@ -600,15 +600,19 @@ impl Connection {
         // That copy may have stayed in the kernel.
         let skipped = self.unwanted.is_some_and(|to| ahead(to, at) > 0);
         if !self.pass_by(at, skipped, world, ledger) {
-            self.lose_client(len as u32, world, ledger);
+            self.lose_client(at, len as u32, world, ledger);
         }
         true
     }
 
-    pub(super) fn lose_client(&mut self, bytes: u32, world: &mut World, ledger: &mut Ledger) {
+    /// `bytes` that stand behind `from` are lost; all before them were read.
+    pub(super) fn lose_client(&mut self, from: u32, bytes: u32, world: &mut World, ledger: &mut Ledger) {
         self.session.lose(Side::Client, (bytes / LEAST_RECORD + 1).into());
         self.client.lost = true;
-        world.requests.lose(ledger);
+        // Sequence comparisons hold for 2 GiB.
+        let left = world.requests.body_left().unwrap_or(0).min(1 << 30);
+        let least_end = Skip::new(from, left, self.session.overhead().unwrap_or(0)).sure_end();
+        world.requests.lose(least_end, ledger);
         world.requests.wanted_from = None;
     }
 
@@ -738,7 +742,7 @@ impl Sink for ClientBytes<'_, '_> {
         let cut = connection.client.restart(seq);
         ledger.discard(Discard::Undecrypted, cut);
         if !connection.pass_by(read, skipped, self.world, ledger) {
-            connection.lose_client(len.saturating_add(cut as u32), self.world, ledger);
+            connection.lose_client(read, len.saturating_add(cut as u32), self.world, ledger);
         }
     }
 

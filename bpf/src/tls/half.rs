@@ -147,7 +147,11 @@ mod tests {
         assert_eq!(half.records.bytes(), b"abcd56");
         half.take(2);
         half.swap_second(0);
-        assert_eq!((half.records.bytes(), half.seconds()), (&b"cdef"[..], 1), "the copy before the present place is gone");
+        assert_eq!(
+            (half.records.bytes(), half.seconds()),
+            (&b"cdef"[..], 1),
+            "the copy before the present place is gone"
+        );
     }
 
     #[test]
@@ -161,7 +165,11 @@ mod tests {
                 }
             }
             assert!(!swapped.contains(&true), "{copies}");
-            assert_eq!(tried.len(), if copies <= MAX_COMBINED { (1 << copies) - 1 } else { 2 * copies - 1 }, "{copies}");
+            assert_eq!(
+                tried.len(),
+                if copies <= MAX_COMBINED { (1 << copies) - 1 } else { 2 * copies - 1 },
+                "{copies}"
+            );
         }
     }
 }

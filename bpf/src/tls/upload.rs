@@ -267,7 +267,7 @@ impl Connection {
         self.skip = None;
         self.session.pass_over(Side::Client, skip.least_records());
         let bytes = self.client.records.end().wrapping_sub(skip.from());
-        self.lose_client(bytes, world, ledger);
+        self.lose_client(skip.from(), bytes, world, ledger);
     }
 
     fn drop_client(&mut self, len: usize, ledger: &mut Ledger) {

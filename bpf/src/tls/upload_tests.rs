@@ -327,27 +327,88 @@ fn of_an_upload_whose_last_record_was_lost_the_answer_tells_no_length_and_what_i
     assert_eq!(played.exchanges[0].request.as_ref().unwrap().body_length, None);
 }
 
+/// A body that is answered when 10,000 bytes of it have come, and in its rest, at the beginning of a record, what looks like a
+/// request. The server takes it for body, and answers the two requests behind it.
+fn with_phantom_behind_the_answer(is_chunked: bool, filler: usize) -> Conversation {
+    hold(0x1301, 3, |client| {
+        let next = String::from_utf8(request(1)).unwrap();
+        let rest = if is_chunked { format!("\r\n0\r\n\r\n{next}") } else { next };
+        let phantom = format!("GET /phantom HTTP/1.1\r\nContent-Length: {}\r\n\r\n", rest.len());
+        let length = 10_000 + filler + phantom.len();
+        let head = match is_chunked {
+            true => format!("POST /upload HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n"),
+            false => format!("POST /upload HTTP/1.1\r\nContent-Length: {length}\r\n\r\n"),
+        };
+        let first = [client.data(head.as_bytes()), client.data(&[b'x'; 10_000])].concat();
+        let behind = [client.data(&vec![b'x'; filler]), client.data((phantom + &rest).as_bytes())].concat();
+        vec![first, behind, client.data(&request(2))]
+    })
+}
+
 #[test]
 fn behind_a_body_that_was_answered_early_and_then_lost_nothing_is_taken_for_a_request() {
     for is_chunked in [false, true] {
-        let conversation = hold(0x1301, 3, |client| {
-            let next = String::from_utf8(request(1)).unwrap();
-            let rest = if is_chunked { format!("\r\n0\r\n\r\n{next}") } else { next };
-            let phantom = format!("GET /phantom HTTP/1.1\r\nContent-Length: {}\r\n\r\n", rest.len());
-            let length = 40_000 + phantom.len();
-            let head = match is_chunked {
-                true => format!("POST /upload HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n"),
-                false => format!("POST /upload HTTP/1.1\r\nContent-Length: {length}\r\n\r\n"),
-            };
-            let first = [client.data(head.as_bytes()), client.data(&[b'x'; 10_000])].concat();
-            let behind = [client.data(&[b'x'; 30_000]), client.data((phantom + &rest).as_bytes())].concat();
-            vec![first, behind, client.data(&request(2))]
-        });
+        let conversation = with_phantom_behind_the_answer(is_chunked, 30_000);
         let mut segments = cut(&conversation);
         segments.remove(first_segment_of(&segments, writes_of_client(&conversation, 30_000)[0]) + 2);
         let played = play_skipping(&conversation, &segments, &[0], usize::MAX);
         assert_eq!(targets(&played), [("/upload".to_owned(), 201)], "{is_chunked}");
         assert_eq!(played.exchanges[0].request.as_ref().unwrap().body_length, None, "{is_chunked}");
+    }
+}
+
+#[test]
+fn behind_a_body_that_was_lost_and_then_answered_early_no_body_is_taken_for_a_request() {
+    let right = [("/upload", 201), ("/2", 201)].map(|(t, s)| (t.to_owned(), s));
+    for (is_chunked, filler) in [(false, 30_000), (true, 30_000), (false, 0)] {
+        for (at, repeated) in [(2, false), (3, false), (3, true)] {
+            let conversation = with_phantom_behind_the_answer(is_chunked, filler);
+            let mut segments = cut(&conversation);
+            let lost = first_segment_of(&segments, writes_of_client(&conversation, 10_000)[0]) + at;
+            segments.remove(lost);
+            if repeated {
+                // Bytes that come one by one ahead of the hole are more than are held.
+                let behind = segments.remove(lost);
+                let bytewise = behind.payload.iter().enumerate().map(|(n, byte)| Segment {
+                    seq: behind.seq.wrapping_add(n as u32),
+                    payload: vec![*byte],
+                    ..behind.clone()
+                });
+                segments.splice(lost..lost, bytewise);
+            }
+            let played = play_skipping(&conversation, &segments, &[0], usize::MAX);
+            let told = targets(&played);
+            assert!(told.iter().all(|pair| right.contains(pair)) && told.contains(&right[0]), "{is_chunked} {told:?}");
+            assert!(is_chunked || told.len() == 1, "its answer did not wait for its end: {told:?}");
+            assert!(played.exchanges.iter().all(|e| e.pairing() == Pairing::Acknowledgement || !e.gap), "{is_chunked}");
+            assert_eq!(played.exchanges[0].request.as_ref().unwrap().body_length, None, "{is_chunked}");
+        }
+    }
+}
+
+#[test]
+fn behind_a_body_that_was_lost_and_answered_at_its_end_the_next_request_is_found() {
+    for is_chunked in [false, true] {
+        let conversation = hold(0x1301, 3, |client| {
+            let (head, end) = match is_chunked {
+                true => ("POST /upload HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n7530\r\n", "\r\n0\r\n\r\n"),
+                false => ("POST /upload HTTP/1.1\r\nContent-Length: 30000\r\n\r\n", ""),
+            };
+            let body = [&[b'x'; 30_000], end.as_bytes()].concat();
+            vec![
+                [client.data(head.as_bytes()), client.data(&body)].concat(),
+                client.data(&request(1)),
+                client.data(&request(2)),
+            ]
+        });
+        for at in [1, 5, 15] {
+            let mut segments = cut(&conversation);
+            segments.remove(first_segment_of(&segments, writes_of_client(&conversation, 30_000)[0]) + at);
+            let played = play_skipping(&conversation, &segments, &[0], usize::MAX);
+            let right = [("/upload", 201), ("/1", 200), ("/2", 201)].map(|(t, s)| (t.to_owned(), s));
+            assert_eq!(targets(&played), right, "{is_chunked} {at}");
+            assert!(played.exchanges[0].gap && !played.exchanges[1].gap);
+        }
     }
 }
 
