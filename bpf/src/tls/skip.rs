@@ -32,14 +32,45 @@ pub struct Passed {
 /// How far its end was looked for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Scan {
-    /// The first place where a record may begin that is not all there, or the first that was not looked at.
+    /// The first place that was not looked at, or where less than a header is.
     pub next: Option<u32>,
-    /// A record may begin at `next`.
-    pub has_begun: bool,
+    pub begun: Option<Begun>,
     /// The server's acknowledgement and the number of second copies when these were tried.
     pub tried: Option<(u32, usize)>,
     /// What was there when the answer came and a record seemed to have begun.
     pub answered_at: Option<u32>,
+}
+
+/// Records that seem to have begun and are not all there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// The first of them begins here.
+    pub from: u32,
+    /// More is known of one of them, or it is all there, once this is.
+    pub due: u32,
+}
+
+impl Scan {
+    pub fn begin(&mut self, from: u32, due: u32) {
+        let begun = self.begun.get_or_insert(Begun { from, due });
+        if ahead(begun.due, due) > 0 {
+            begun.due = due;
+        }
+    }
+
+    /// Where to look, with what is there up to `end`. Places that were looked at are looked at again when a record that begins
+    /// there may tell more; what is behind them decides nothing else.
+    pub fn resume(&mut self, begin: u32, end: u32) -> u32 {
+        let from = match self.begun {
+            Some(begun) if ahead(end, begun.due) >= 0 => {
+                self.begun = None;
+                Some(begun.from)
+            }
+            _ => self.next,
+        };
+        self.next = None;
+        from.filter(|from| ahead(*from, begin) > 0).unwrap_or(begin)
+    }
 }
 
 impl Skip {

@@ -91,8 +91,8 @@ impl Connection {
             self.lose_skip(skip, world, ledger);
             return true;
         }
-        let begun = self.scan.next.filter(|_| self.scan.has_begun);
-        let begun = begun.map_or(records.len(), |at| ahead(at, records.at()).max(0).unsigned_abs() as usize);
+        let begun = self.scan.begun.map(|begun| ahead(begun.from, records.at()).max(0).unsigned_abs() as usize);
+        let begun = begun.unwrap_or(records.len());
         self.drop_client(begun.min(records.len().saturating_sub(KEPT_BYTES)), ledger);
         false
     }
@@ -106,7 +106,7 @@ impl Connection {
         if !is_over || ahead(self.acknowledged, skip.sure_end()) < 0 {
             return;
         }
-        if self.scan.has_begun {
+        if self.scan.begun.is_some() {
             self.scan.answered_at.get_or_insert(self.client.records.end());
             return;
         }
@@ -141,12 +141,11 @@ impl Connection {
     /// Looks at the places that were not decided yet.
     fn try_next_ends(&mut self, skip: Skip, world: &mut World, ledger: &mut Ledger) -> bool {
         let (begin, end) = (self.client.records.at(), self.client.records.end());
-        let from = self.scan.next.filter(|next| ahead(*next, begin) > 0).unwrap_or(begin);
-        if self.scan.has_begun && !self.pay_places(from, end, skip, ledger) {
+        let has_begun = self.scan.begun.is_some();
+        let from = self.scan.resume(begin, end);
+        if has_begun && !self.pay_places(from, end, skip, ledger) {
             return false;
         }
-        self.scan.next = None;
-        self.scan.has_begun = false;
         if self.try_ends(skip, from, end, world, ledger) {
             return true;
         }
@@ -208,7 +207,7 @@ impl Connection {
                 Next::Part(None) => {
                     // How long it is decides whether it may be the last.
                     self.scan.next.get_or_insert(at);
-                    (None, bytes.len())
+                    (None, HEADER_BYTES)
                 }
                 Next::Part(Some(len)) | Next::Whole(len) => {
                     (skip.before_last(at, len).filter(|_| bytes[0] == APPLICATION_DATA), len)
@@ -216,8 +215,7 @@ impl Connection {
             };
             for passed in [last, skip.before_next(at)].into_iter().flatten() {
                 if let Next::Part(_) = begun {
-                    self.scan.next.get_or_insert(at);
-                    self.scan.has_begun = true;
+                    self.scan.begin(at, at.wrapping_add(len as u32));
                 } else if !self.pay(len, ledger) {
                     return false;
                 } else if self.try_behind(skip, passed, from, len, world, ledger) {

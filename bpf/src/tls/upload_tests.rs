@@ -531,6 +531,20 @@ fn of_an_upload_that_is_never_answered_it_is_told_that_its_end_was_not_found() {
 }
 
 #[test]
+fn uploads_just_over_the_threshold_in_small_packets_pay_for_themselves() {
+    const UPLOADS: usize = 400;
+    const LEN: usize = 147_400;
+    let conversation = hold(0x1301, UPLOADS, |client| {
+        let head = format!("POST /upload HTTP/1.1\r\nContent-Length: {LEN}\r\n\r\n").into_bytes();
+        (0..UPLOADS).map(|_| [client.data(&head), client.data(&[b'x'; LEN])].concat()).collect()
+    });
+    let segments = record_conversation(&conversation, &[536], usize::MAX);
+    let played = play_skipping(&conversation, &segments, &[0], 0);
+    assert!(played.skipped > UPLOADS * 40_000, "{} bytes skipped", played.skipped);
+    assert_eq!((played.state, played.exchanges.len()), (Some(State::Open), UPLOADS));
+}
+
+#[test]
 fn looking_for_the_end_of_an_upload_again_and_again_is_paid_for() {
     let mut sure_end = 0;
     let conversation = hold(0x1301, 1, |client| {
@@ -539,11 +553,14 @@ fn looking_for_the_end_of_an_upload_again_and_again_is_paid_for() {
         sure_end = upload.len() + BODY_BYTES + BODY_BYTES.div_ceil(CHUNK_BYTES) * overhead;
         upload.extend(client.data(&vec![b'x'; 20 * CHUNK_BYTES]));
         upload.resize(sure_end, 0);
-        // At each place a record begins that does not end soon.
-        for _ in 0..9000 / overhead {
-            upload.extend([APPLICATION_DATA, 3, 3, 0x48, 0]);
+        // At each place a record begins, and once all have, one ends with each byte, the last one first.
+        let places = 9000 / overhead;
+        for n in 0..places {
+            let rest = (places - n) * (overhead + 1) - 5;
+            upload.extend([APPLICATION_DATA, 3, 3, (rest >> 8) as u8, rest as u8]);
             upload.resize(upload.len() + overhead - 5, 0);
         }
+        upload.resize(upload.len() + places, 0);
         vec![upload]
     });
     let segments = cut(&conversation);
