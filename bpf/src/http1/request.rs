@@ -140,7 +140,6 @@ enum State {
 #[derive(Debug)]
 struct PartialHead {
     bytes: Vec<u8>,
-    seq: u32,
     origin: Origin,
 }
 
@@ -438,7 +437,8 @@ impl Requests {
         });
     }
 
-    fn open(&mut self, head: Bytes, start: PartialHead, now: u64, ledger: &mut Ledger) {
+    /// `head_end`: behind its last byte, which may be in another TLS record than its first.
+    fn open(&mut self, head: Bytes, start: PartialHead, head_end: u32, now: u64, ledger: &mut Ledger) {
         let parsed = (|| {
             let (line, rest) = head::split_line(&head);
             let line = head::request_line(&line)?;
@@ -459,7 +459,6 @@ impl Requests {
             self.state = State::Dead;
             return;
         }
-        let head_end = start.seq.wrapping_add(head.len() as u32);
         let mut pending = Pending {
             method: line.method,
             target: line.target,
@@ -585,7 +584,7 @@ impl Requests {
                 if self.pending.iter().any(|p| p.answer.is_none() && p.anchor == origin.ack) {
                     self.suspect_pipelining();
                 }
-                self.state = State::Head(PartialHead { bytes: Vec::new(), seq, origin });
+                self.state = State::Head(PartialHead { bytes: Vec::new(), origin });
                 0
             }
             State::Head(partial) => {
@@ -594,7 +593,8 @@ impl Requests {
                     && let Some(length) = head::head_length(bytes, 0)
                 {
                     let start = PartialHead { bytes: Vec::new(), ..*partial };
-                    self.open(Bytes::copy_from_slice(&bytes[..length]), start, origin.ktime_ns, ledger);
+                    let end = seq.wrapping_add(length as u32);
+                    self.open(Bytes::copy_from_slice(&bytes[..length]), start, end, origin.ktime_ns, ledger);
                     return length;
                 }
                 partial.bytes.extend_from_slice(bytes);
@@ -603,7 +603,8 @@ impl Requests {
                         let start = PartialHead { bytes: Vec::new(), ..*partial };
                         let mut head = std::mem::take(&mut partial.bytes);
                         head.truncate(length);
-                        self.open(Bytes::from(head), start, origin.ktime_ns, ledger);
+                        let end = seq.wrapping_add((length - before) as u32);
+                        self.open(Bytes::from(head), start, end, origin.ktime_ns, ledger);
                         length - before
                     }
                     None => {

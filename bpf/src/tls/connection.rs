@@ -220,15 +220,17 @@ impl Connection {
     /// What of the server's is not read yet is encrypted; or, of TLS 1.2, its ChangeCipherSpec is there.
     fn server_goes_on(&self) -> bool {
         let mut rest = self.server.records.bytes();
+        if self.session.is_server_encrypted() {
+            return rest.first().is_some_and(|kind| *kind != ALERT);
+        }
         // Its first flight is in the clear, and may come in pieces.
-        while !self.session.is_server_encrypted() {
+        loop {
             match (rest.first(), records::next(rest)) {
                 (Some(&CHANGE_CIPHER_SPEC), _) => return true,
                 (Some(_), Next::Whole(len)) => rest = &rest[len..],
                 _ => return false,
             }
         }
-        rest.first().is_some_and(|kind| *kind != ALERT)
     }
 
     /// Who logged the secrets that opened it.

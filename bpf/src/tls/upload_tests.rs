@@ -142,6 +142,19 @@ fn records_that_are_no_body_among_those_of_an_upload_cost_what_is_behind_it_and_
 }
 
 #[test]
+fn behind_an_upload_a_request_whose_head_is_in_two_records_has_its_answer() {
+    for number in [0x1301, 0xc02b] {
+        let conversation = hold(number, 3, |client| {
+            let upload = [client.data(&head_of_upload()), client.data(&vec![b'x'; BODY_BYTES])].concat();
+            let head = format!("GET /1 HTTP/1.1\r\nX-Long: {}\r\n\r\n", "y".repeat(20_000));
+            vec![upload, client.data(head.as_bytes()), client.data(&request(2))]
+        });
+        let right = [("/upload", 201), ("/1", 200), ("/2", 201)].map(|(t, s)| (t.to_owned(), s));
+        assert_eq!(targets(&play(&conversation)), right, "{number:x}");
+    }
+}
+
+#[test]
 fn new_keys_and_padding_among_the_records_of_an_upload_give_nothing_wrong() {
     let right = [("/upload", 201), ("/1", 200), ("/2", 201), ("/3", 200)].map(|(t, s)| (t.to_owned(), s));
     for number in [0x1301, 0x1302, 0x1303] {
