@@ -55,21 +55,33 @@ ${markdownTable([
 Asked of on ÷ off, by secrets: ${[...new Map(rows.map(({ name, asked }) => [name, asked]))].map(([name, asked]) => `${name} ${asked}`).join('; ')}.
 
 ${markdownTable([
-  ['by', 'load', 'captured', 'delivered', 'dropped', 'bytes seen per exchange', 'bytes copied per exchange'],
+  [
+    'by',
+    'load',
+    'captured',
+    'delivered',
+    'dropped',
+    'bytes lost',
+    'bytes seen per exchange',
+    'bytes copied per exchange',
+  ],
   ...captured.map(({ way, name, ledger: { exchanges, bytes } }) => [
     way,
     name,
     exchanges.captured.toLocaleString('en'),
     exchanges.delivered.toLocaleString('en'),
-    Object.entries(exchanges.dropped)
-      .filter(([, n]) => n > 0)
-      .map(([reason, n]) => `${reason} ${n}`)
-      .join(', ') || 'none',
+    counts(exchanges.dropped),
+    counts(bytes.lost),
     Math.round(bytes.seen / exchanges.captured).toLocaleString('en'),
     Math.round(bytes.copied / exchanges.captured).toLocaleString('en'),
   ]),
 ])}
 `;
+}
+
+function counts(byReason: Readonly<Record<string, number>>): string {
+  const some = Object.entries(byReason).filter(([, n]) => n > 0);
+  return some.map(([reason, n]) => `${reason} ${n.toLocaleString('en')}`).join(', ') || 'none';
 }
 
 function ratio(triples: readonly Triple[], of: Exclude<Arm, 'off'>): string {
