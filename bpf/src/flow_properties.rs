@@ -410,25 +410,30 @@ fn outstanding_requests_of_one_connection_have_a_bound() {
     assert!(ledger.captured < 20);
 }
 
-/// What both sides send, each piece in a segment of its own; `None`: so many bytes of the client's are lost.
+/// What both sides send, each piece in a segment of its own.
 enum Piece<'a> {
     Client(&'a str),
+    /// What it has received as it says lacks the last byte.
+    Stale(&'a str),
+    /// So many bytes of the client's.
     Lost(usize),
     Server(u16),
 }
+use Piece::{Client, Lost, Server, Stale};
 
 fn dialogue(pieces: &[Piece]) -> Vec<Segment> {
     let (mut client, mut server) = (CLIENT_ISN.wrapping_add(1), SERVER_ISN.wrapping_add(1));
     let mut segments = Vec::new();
     for (time, piece) in (0..).zip(pieces) {
         match piece {
-            Piece::Client(text) => {
+            Client(text) | Stale(text) => {
                 let payload = text.as_bytes().to_vec();
-                segments.push(Segment { flags: record::PACKET, seq: client, ack: server, base: 0, payload, time });
+                let ack = server.wrapping_sub(u32::from(matches!(piece, Stale(_))));
+                segments.push(Segment { flags: record::PACKET, seq: client, ack, base: 0, payload, time });
                 client = client.wrapping_add(text.len() as u32);
             }
-            Piece::Lost(bytes) => client = client.wrapping_add(*bytes as u32),
-            Piece::Server(status) => {
+            Lost(bytes) => client = client.wrapping_add(*bytes as u32),
+            Server(status) => {
                 let payload = format!("HTTP/1.1 {status} Whatever\r\nContent-Length: 0\r\n\r\n").into_bytes();
                 let flags = record::OUT | record::PACKET | record::HEAD;
                 let (seq, next) = (server, server.wrapping_add(payload.len() as u32));
@@ -440,8 +445,8 @@ fn dialogue(pieces: &[Piece]) -> Vec<Segment> {
     segments
 }
 
-fn told(pieces: &[Piece]) -> Vec<(String, u32)> {
-    let (exchanges, _) = play(&dialogue(pieces), false);
+fn told(pieces: &[Piece], joined: bool) -> Vec<(String, u32)> {
+    let (exchanges, _) = play(&dialogue(pieces), joined);
     let pair = |exchange: &Exchange| {
         let target = exchange.request.as_ref().unwrap().target.to_vec();
         (String::from_utf8(target).unwrap(), exchange.response.as_ref().unwrap().status)
@@ -449,24 +454,59 @@ fn told(pieces: &[Piece]) -> Vec<(String, u32)> {
     exchanges.iter().map(pair).collect()
 }
 
+const CHUNKED: &str = "POST /upload HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\nxxxx";
+/// What the server takes for body, or header.
+const PHANTOM: &str = "GET /phantom HTTP/1.1\r\n\r\n";
+
 #[test]
 fn behind_a_chunked_body_whose_end_was_lost_a_request_begins_where_the_answer_says() {
-    use Piece::{Client, Lost, Server};
-    const HEAD: &str = "POST /upload HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\nxxxx";
-    const PHANTOM: &str = "GET /phantom HTTP/1.1\r\nX: ";
+    const HIDING: &str = "GET /phantom HTTP/1.1\r\nX: ";
     let pair = |target: &str, status| (target.to_owned(), status);
     let upload = pair("/upload", 201);
     // A client that waits.
-    let honest = [Client(HEAD), Lost(9000), Server(201), Client("GET /1 HTTP/1.1\r\n\r\n"), Server(200)];
-    assert_eq!(told(&honest), [upload.clone(), pair("/1", 200)]);
+    let honest = [Client(CHUNKED), Lost(9000), Server(201), Client("GET /1 HTTP/1.1\r\n\r\n"), Server(200)];
+    assert_eq!(told(&honest, false), [upload.clone(), pair("/1", 200)]);
     // The rest of the body comes behind an early answer, and the server reads what looks like a request as body.
-    let rest = [Client("xxxx"), Client(PHANTOM), Client("\r\n0\r\n\r\nGET /1 HTTP/1.1\r\n\r\n"), Server(200)];
-    let early: Vec<Piece> = [Client(HEAD), Lost(9000), Server(201)].into_iter().chain(rest).collect();
-    assert_eq!(told(&early), std::slice::from_ref(&upload));
+    let rest = [Client("xxxx"), Client(HIDING), Client("\r\n0\r\n\r\nGET /1 HTTP/1.1\r\n\r\n"), Server(200)];
+    let early: Vec<Piece> = [Client(CHUNKED), Lost(9000), Server(201)].into_iter().chain(rest).collect();
+    assert_eq!(told(&early, false), std::slice::from_ref(&upload));
     // What follows the next answer is found again.
     let later: Vec<Piece> = early.into_iter().chain([Client("GET /2 HTTP/1.1\r\n\r\n"), Server(204)]).collect();
-    assert_eq!(told(&later), [upload, pair("/2", 204)]);
+    assert_eq!(told(&later, false), [upload, pair("/2", 204)]);
     // It looks like a request before any answer came: the client may be one that does not wait.
-    let before = [Client(HEAD), Lost(9000), Client(PHANTOM), Client("\r\n0\r\n\r\n"), Server(201)];
-    assert_eq!(told(&before), []);
+    let before = [Client(CHUNKED), Lost(9000), Client(HIDING), Client("\r\n0\r\n\r\n"), Server(201)];
+    assert_eq!(told(&before, false), []);
+}
+
+#[test]
+fn the_rest_of_an_upload_that_was_given_up_among_pipelined_requests_is_no_request() {
+    let (one, two) = (Client("GET /1 HTTP/1.1\r\n\r\n"), Client("GET /2 HTTP/1.1\r\n\r\n"));
+    let short = Client("POST /upload HTTP/1.1\r\nContent-Length: 29\r\n\r\nxxxx");
+    let pieces = [one, two, short, Server(201), Server(202), Client(PHANTOM), Server(203)];
+    assert_eq!(told(&pieces, true), []);
+    // Answered before its end.
+    let long = Client("POST /upload HTTP/1.1\r\nContent-Length: 1000000\r\n\r\nxxxx");
+    let hiding = "GET /phantom HTTP/1.1\r\nContent-Length: 26\r\n\r\nyyyyGET /3 HTTP/1.1\r\n\r\n";
+    let pieces = [Client("GET /1 HTTP/1.1\r\n\r\n"), long, Server(201), Server(401), Client(hiding), Server(203)];
+    assert_eq!(told(&pieces, true), []);
+    // Its end is lost.
+    let (zero, one, two) = ("GET /0 HTTP/1.1\r\n\r\n", "GET /1 HTTP/1.1\r\n\r\n", "GET /2 HTTP/1.1\r\n\r\n");
+    let before = [Client(zero), Server(200), Lost(50), Server(200)];
+    let uploads = [Client(one), Client(two), Client(CHUNKED), Lost(9000), Server(201), Server(202)];
+    let pieces: Vec<_> = before.into_iter().chain(uploads).chain([Client(PHANTOM), Server(203)]).collect();
+    assert_eq!(told(&pieces, false), [("/0".to_owned(), 200)]);
+}
+
+#[test]
+fn what_follows_lost_bytes_of_a_head_or_before_one_is_no_request_before_an_answer() {
+    let begin = [("POST /real HTTP/1.1\r\nX: ", true), ("POST /real HTTP/1.1\r\nX: ", false), ("", false)];
+    for (head, stale) in begin {
+        let head = if stale { Stale(head) } else { Client(head) };
+        let before = [Client("GET /0 HTTP/1.1\r\n\r\n"), Server(200), head, Lost(300), Client(PHANTOM), Server(203)];
+        let behind = ["GET /1 HTTP/1.1\r\n\r\n", "GET /2 HTTP/1.1\r\n\r\n"].map(|next| [Client(next), Server(204)]);
+        let pieces: Vec<_> = before.into_iter().chain(behind.into_iter().flatten()).collect();
+        let told = told(&pieces, false);
+        assert!(told.iter().all(|(target, _)| target != "/phantom"), "{told:?}");
+        assert_eq!(told.last(), Some(&("/2".to_owned(), 204)), "{told:?}");
+    }
 }

@@ -61,6 +61,11 @@ impl Chunked {
         &self.trailers
     }
 
+    /// So many bytes are to come at least: what is left of the present chunk.
+    pub fn least_left(&self) -> u64 {
+        if self.state == State::Data { self.left } else { 0 }
+    }
+
     /// Passes over lost bytes; false when they may have held framing.
     pub fn skip(&mut self, len: u64) -> bool {
         if self.state != State::Data || len > self.left {

@@ -69,8 +69,8 @@ pub struct Pending {
     pub trailers: Vec<Header>,
     pub head_length: u32,
     head_end: u32,
-    /// Behind its last byte, once complete.
-    end: u32,
+    /// Behind its last byte, once complete. `None`: too far for sequence numbers to be compared.
+    end: Option<u32>,
     /// Where its body ends was lost: `end` is the least that it can be.
     end_lost: bool,
     /// The client's acknowledgement when it sent the first byte: where its answer begins, unless pipelined.
@@ -94,14 +94,14 @@ pub struct Pending {
     pub sequence: u32,
     pub proven: bool,
     pub answer: Option<Answer>,
-    /// What the server had received as it sent that.
-    answer_ack: u32,
+    /// What the server had received as it sent that, or what may be that.
+    answer_ack: Option<u32>,
 }
 
 impl Pending {
     /// Its answer did not wait for the end of its body, as far as that is known.
     fn is_answered_early(&self) -> bool {
-        self.answer.is_some() && self.complete && ahead(self.answer_ack, self.end) < 0
+        self.complete && matches!((self.answer_ack, self.end), (Some(ack), Some(end)) if ahead(ack, end) < 0)
     }
 
     /// ... and what follows may be body, and look like requests.
@@ -116,7 +116,7 @@ impl Pending {
 
     /// The server had received more than this when it sent `ack`.
     fn is_behind(&self, ack: u32) -> bool {
-        self.complete && self.length_known && !self.end_lost && ahead(ack, self.end) > 0
+        self.complete && self.length_known && !self.end_lost && self.end.is_some_and(|end| ahead(ack, end) > 0)
     }
 
     fn memory(&self) -> usize {
@@ -174,6 +174,8 @@ pub struct Requests {
     ack_at_gap: Option<u32>,
     /// In `Resync`.
     resume: Resume,
+    /// Behind the latest bytes.
+    next: u32,
     max_body_bytes: usize,
     next_sequence: u32,
     /// Where the last body ends is known by its length only: see `pass_sealed`.
@@ -197,6 +199,7 @@ impl Requests {
             conflicting: false,
             ack_at_gap: None,
             resume: Resume::Anywhere,
+            next: 0,
             max_body_bytes,
             next_sequence: 0,
             end_by_length: false,
@@ -238,6 +241,21 @@ impl Requests {
         }
     }
 
+    /// Of the present body, at least.
+    pub fn least_left(&self) -> u64 {
+        match &self.state {
+            State::Length(left) => *left,
+            State::Chunked(chunked) => chunked.least_left(),
+            _ => 0,
+        }
+    }
+
+    /// Where the present body ends at least, whose next byte stands at `from`. `None`: sequence comparisons hold for 2 GiB.
+    fn end_behind(&self, from: u32) -> Option<u32> {
+        let left = self.least_left();
+        (left < 1 << 30).then(|| from.wrapping_add(left as u32))
+    }
+
     /// The latest request is.
     pub fn is_answered(&self) -> bool {
         self.pending.back().is_some_and(|pending| pending.answer.is_some())
@@ -268,9 +286,17 @@ impl Requests {
     }
 
     /// Bytes went by unseen, nobody knows how many: nothing is assumed of what follows. `least_end`: where the present body
-    /// ends, or behind it.
-    pub fn lose(&mut self, least_end: u32, ledger: &mut Ledger) {
+    /// ends, or behind it; `None`: too far to compare. `handshake`: no request was among them.
+    pub fn lose(&mut self, least_end: Option<u32>, handshake: bool, ledger: &mut Ledger) {
         self.lose_place(least_end, true, ledger);
+        if handshake {
+            self.resume = Resume::Anywhere;
+        }
+    }
+
+    /// A record without data stands there.
+    pub fn pass_record(&mut self, from: u32, to: u32) {
+        self.resume.passes(from, to);
     }
 
     /// What was in the TLS record that begins at `from`. `seq`: where its first byte counts as being.
@@ -289,9 +315,12 @@ impl Requests {
     }
 
     /// What was begun has no certain end and no certain answer any more: what is answered is given out, the rest dropped for
-    /// `why`. The next request is one that begins with a packet or call.
+    /// `why`. The next request is one that begins with a packet or call; behind what was begun, only once an answer came.
     pub fn restart(&mut self, why: Drop, ledger: &mut Ledger) -> Vec<Pending> {
         let dead = self.is_dead();
+        if !self.is_between() {
+            self.resume = Resume::BEHIND_AN_ANSWER;
+        }
         let answered = self.finish(why, ledger);
         if !dead {
             self.state = State::Resync;
@@ -311,6 +340,26 @@ impl Requests {
     /// that. Gives the method of the request that it answers, or `None` when that cannot be known.
     pub fn answer(&mut self, begin: Begin, ack: u32, answer: Answer, ledger: &mut Ledger) -> Option<Bytes> {
         self.resume_behind(begin, ack);
+        let method = self.pair(begin, ack, answer, ledger);
+        match method {
+            Some(_) => self.resume_behind(begin, ack),
+            None => self.note_unpaired(begin, ack),
+        }
+        method
+    }
+
+    /// An answer that finds no request may be that of a body all the same: its client chooses what it acknowledges.
+    fn note_unpaired(&mut self, begin: Begin, ack: u32) {
+        let is_open = |p: &&mut Pending| p.answer.is_none() && (!p.complete || p.end_lost);
+        for pending in self.pending.iter_mut().filter(is_open) {
+            if ahead(begin.at, pending.anchor) >= 0 && ahead(ack, pending.head_end) >= 0 {
+                pending.answer_ack.get_or_insert(ack);
+                self.pipelined |= pending.hides_requests();
+            }
+        }
+    }
+
+    fn pair(&mut self, begin: Begin, ack: u32, answer: Answer, ledger: &mut Ledger) -> Option<Bytes> {
         let at = match self.regime {
             Regime::Order => {
                 let at = self.pending.iter().position(|p| p.answer.is_none())?;
@@ -353,16 +402,14 @@ impl Requests {
         let pending = self.pending.get_mut(at)?;
         pending.proven = proven;
         pending.answer = Some(answer);
-        pending.answer_ack = ack;
+        pending.answer_ack = Some(ack);
         self.pipelined |= pending.hides_requests();
-        let method = pending.method.clone();
-        self.resume_behind(begin, ack);
-        Some(method)
+        Some(pending.method.clone())
     }
 
     fn resume_behind(&mut self, begin: Begin, ack: u32) {
         if !self.pending.iter().any(|p| p.awaits_end(begin.at)) {
-            self.resume.answered(ack);
+            self.pipelined |= self.resume.answered(ack);
         }
     }
 
@@ -372,7 +419,10 @@ impl Requests {
         let partial = usize::from(matches!(self.state, State::Head(_)));
         ledger.drop_exchanges(Drop::Unpaired, (waiting + partial) as u64);
         if partial > 0 || self.pending.iter().any(|p| !p.complete || (p.end_lost && p.answer.is_none())) {
-            self.resume = Resume::BehindAnAnswer;
+            let lost_end = self.pending.back().filter(|p| p.end_lost).and_then(|p| p.end);
+            let floor = self.end_behind(self.next).filter(|_| self.least_left() > 0).or(lost_end);
+            // This answer was one of theirs.
+            self.resume = Resume::Behind { answers: (waiting + partial).saturating_sub(1).max(1), floor };
         }
         self.pending.retain(|p| p.answer.is_some());
         for pending in self.pending.iter_mut().filter(|p| !p.complete) {
@@ -467,7 +517,7 @@ impl Requests {
             trailers: Vec::new(),
             head_length: head.len() as u32,
             head_end,
-            end: head_end,
+            end: Some(head_end),
             end_lost: false,
             anchor: start.origin.ack,
             body: Vec::new(),
@@ -484,7 +534,7 @@ impl Requests {
             sequence: self.next_sequence,
             proven: self.proven,
             answer: None,
-            answer_ack: head_end,
+            answer_ack: None,
         };
         self.next_sequence += 1;
         self.state = match framing {
@@ -526,15 +576,16 @@ impl Requests {
     fn complete(&mut self, end: u32, end_ns: Option<u64>) {
         if let Some(pending) = self.pending.back_mut() {
             pending.complete = true;
-            pending.end = end;
+            pending.end = Some(end);
             pending.end_ns = end_ns;
             self.pipelined |= pending.hides_requests();
         }
         self.state = State::Start;
     }
 
-    /// More is missing than the rest of the present message. `end`: where its body ends by its length, or at least.
-    fn lose_place(&mut self, end: u32, end_lost: bool, ledger: &mut Ledger) {
+    /// More is missing than the rest of the present message, and another one may begin in it. `end`: where its body ends by its
+    /// length, or at least.
+    fn lose_place(&mut self, end: Option<u32>, end_lost: bool, ledger: &mut Ledger) {
         match self.state {
             State::Dead | State::Resync => return,
             State::Head(_) => ledger.drop_exchange(Drop::Gap),
@@ -551,15 +602,14 @@ impl Requests {
                     pending.gap = true;
                     pending.body_truncated = true;
                     pending.complete = true;
-                    if end_lost {
-                        // Of one that is answered already what follows may be body, and look like requests.
-                        self.pipelined |= pending.answer.is_some();
-                        self.resume = Resume::BehindAnAnswer;
-                    }
+                    // Of one that is answered already what follows may be body, and look like requests.
+                    self.pipelined |= end_lost && pending.answer.is_some();
+                    self.pipelined |= pending.hides_requests();
                 }
             }
             State::Start => {}
         }
+        self.resume = Resume::BEHIND_AN_ANSWER;
         self.state = State::Resync;
         self.ack_at_gap = self.last_ack;
         self.lose_order();
@@ -667,6 +717,7 @@ impl Requests {
             }
         }
         self.last_ack = Some(origin.ack);
+        self.next = seq.wrapping_add(bytes.len() as u32);
         let mut rest = bytes;
         while !rest.is_empty() {
             match self.state {
@@ -690,6 +741,7 @@ impl Sink for Requests {
         self.take(seq, seq, bytes, origin, packet_start, ledger);
     }
     fn gap(&mut self, seq: u32, len: u32, skipped: bool, ledger: &mut Ledger) {
+        self.next = seq;
         let len = u64::from(len);
         let passed = match &mut self.state {
             State::Length(left) if *left >= len => {
@@ -710,11 +762,9 @@ impl Sink for Requests {
             }
             return;
         }
-        let from = seq.wrapping_sub(len as u32);
-        match self.state {
-            State::Length(left) => self.lose_place(from.wrapping_add(left as u32), false, ledger),
-            _ => self.lose_place(from, true, ledger),
-        }
+        let end = self.end_behind(seq.wrapping_sub(len as u32));
+        let end_lost = !matches!(self.state, State::Length(_));
+        self.lose_place(end, end_lost, ledger);
     }
 
     fn is_wanted(&self, seq: u32) -> bool {

@@ -7,17 +7,31 @@ pub enum Resume {
     /// Wherever a packet or record begins with it.
     #[default]
     Anywhere,
-    /// Not before another answer: till then it may be of a body whose end was lost.
-    BehindAnAnswer,
+    /// Not before so many more answers: till then it may be of a body whose end was lost, and which ends no sooner than at
+    /// `floor`.
+    Behind { answers: usize, floor: Option<u32> },
     /// Where the server had received everything as it answered, and only there: that is where a client that waits goes on.
     At(u32),
 }
 
 impl Resume {
-    /// The server has answered what was asked before this; `ack`: what it had received.
-    pub fn answered(&mut self, ack: u32) {
-        if *self != Self::Anywhere {
-            *self = Self::At(ack);
+    pub const BEHIND_AN_ANSWER: Self = Self::Behind { answers: 1, floor: None };
+
+    /// The server has answered what was asked before this; `ack`: what it had received. True: it did not wait for all of it.
+    pub fn answered(&mut self, ack: u32) -> bool {
+        match self {
+            Self::Anywhere => {}
+            Self::Behind { answers: answers @ 2.., .. } => *answers -= 1,
+            Self::Behind { floor: Some(floor), .. } if ahead(ack, *floor) < 0 => return true,
+            Self::Behind { .. } | Self::At(_) => *self = Self::At(ack),
+        }
+        false
+    }
+
+    /// A record without data stands there.
+    pub fn passes(&mut self, from: u32, to: u32) {
+        if *self == Self::At(from) {
+            *self = Self::At(to);
         }
     }
 
@@ -26,11 +40,11 @@ impl Resume {
     pub fn takes(&mut self, from: u32, to: u32, looks_like_request: bool) -> bool {
         match *self {
             Self::Anywhere => looks_like_request,
-            Self::BehindAnAnswer => false,
+            Self::Behind { .. } => false,
             Self::At(at) if ahead(to, at) <= 0 => false,
             Self::At(at) => {
                 let is_request = from == at && looks_like_request;
-                *self = if is_request { Self::Anywhere } else { Self::BehindAnAnswer };
+                *self = if is_request { Self::Anywhere } else { Self::BEHIND_AN_ANSWER };
                 is_request
             }
         }
@@ -46,7 +60,7 @@ mod tests {
         let mut resume = Resume::Anywhere;
         resume.answered(10);
         assert!(resume.takes(5, 9, true) && !resume.takes(5, 9, false));
-        let mut resume = Resume::BehindAnAnswer;
+        let mut resume = Resume::BEHIND_AN_ANSWER;
         assert!(!resume.takes(5, 9, true));
         for (from, to, looks_like_request, is_taken) in [
             (u32::MAX - 3, u32::MAX, true, false),
@@ -57,7 +71,7 @@ mod tests {
         ] {
             resume.answered(0);
             assert_eq!(resume.takes(from, to, looks_like_request), is_taken, "{from}");
-            let expected = if is_taken { Resume::Anywhere } else { Resume::BehindAnAnswer };
+            let expected = if is_taken { Resume::Anywhere } else { Resume::BEHIND_AN_ANSWER };
             // What ends before that place says nothing of it.
             assert_eq!(resume, if to == u32::MAX { Resume::At(0) } else { expected }, "{from}");
         }

@@ -499,7 +499,12 @@ impl Connection {
         match opened {
             Opened::Data | Opened::Early => {}
             Opened::Refused => return ledger.discard(Discard::Undecrypted, len),
-            _ => return ledger.parse(len),
+            _ => {
+                if side == Side::Client {
+                    world.requests.pass_record(at, at.wrapping_add(len as u32));
+                }
+                return ledger.parse(len);
+            }
         }
         self.opened = true;
         ledger.parse(len - self.plain.len().min(len));
@@ -538,10 +543,10 @@ impl Connection {
     /// Another copy of the client's bytes may be the one that the server took.
     fn swap_until_it_verifies(&mut self, world: &mut World, ledger: &mut Ledger) -> bool {
         let at = self.client.records.at();
+        let is_header_sure = self.client.seconds_before(at.wrapping_add(HEADER_BYTES as u32)) == 0;
         let end = match self.client.records.next() {
-            Next::Whole(len) if self.client.seconds_before(at.wrapping_add(HEADER_BYTES as u32)) == 0 => {
-                at.wrapping_add(len as u32)
-            }
+            Next::Part(Some(_)) if is_header_sure => return false,
+            Next::Whole(len) if is_header_sure => at.wrapping_add(len as u32),
             // How long it is is to come, or may be forged.
             _ => self.client.records.end(),
         };
@@ -583,6 +588,8 @@ impl Connection {
             Opened::Bad => return Tried::Refuted,
             _ => return Tried::Open,
         }
+        // Who verifies pays for what was tried in its place, as much as it was.
+        self.repay(len as u64);
         self.consume(Side::Client, len, &opened, world, ledger);
         Tried::Read
     }
@@ -612,9 +619,9 @@ impl Connection {
         self.session.lose(Side::Client, (bytes / LEAST_RECORD + 1).into());
         self.client.lost = true;
         // Sequence comparisons hold for 2 GiB.
-        let left = world.requests.body_left().unwrap_or(0).min(1 << 30);
-        let least_end = Skip::new(from, left, self.session.overhead().unwrap_or(0)).sure_end();
-        world.requests.lose(least_end, ledger);
+        let left = Some(world.requests.least_left()).filter(|left| *left < 1 << 30);
+        let least_end = left.map(|left| Skip::new(from, left, self.session.overhead().unwrap_or(0)).sure_end());
+        world.requests.lose(least_end, !self.opened, ledger);
         world.requests.wanted_from = None;
     }
 

@@ -120,7 +120,7 @@ impl Direction {
             let key = keys.get(found.step).copied().flatten();
             key.is_some_and(|key| key.open(found.seq, record, plain))
         });
-        self.hole.failed |= found.is_none();
+        self.hole.failed |= found.is_none() && self.hole.is_open();
         found
     }
 

@@ -100,15 +100,22 @@ impl Half {
 }
 
 /// Which of so many copies to swap one after the other so that every choice of them stands in place once, or, of many, all up
-/// to each and each alone; `true`: this is one to try. At the end all is as it was.
+/// to each and each alone; `true`: this is one to try. At the end all is as it was: copies may overlap, so what was swapped last
+/// is undone first.
 pub fn swaps(copies: usize) -> impl Iterator<Item = (usize, bool)> {
     let (combined, many) = if copies <= MAX_COMBINED { (copies, 0) } else { (0, copies) };
-    // A Gray code: from one choice to the next only one copy changes.
-    let choices = (1..1usize << combined).map(|n| (n.trailing_zeros() as usize, true));
-    let last = combined.checked_sub(1).map(|last| (last, false));
+    // One alone, and all, are likelier than some.
+    let sizes = [1].into_iter().chain((2..=combined).rev());
+    let choices = sizes.flat_map(move |size| (1usize..1 << combined).filter(move |n| n.count_ones() as usize == size));
+    let choices = choices.flat_map(move |choice| {
+        let chosen = move |n: &usize| choice >> n & 1 == 1;
+        let last = choice.ilog2() as usize;
+        let swap = (0..combined).filter(chosen).map(move |n| (n, n == last));
+        swap.chain((0..combined).rev().filter(chosen).map(|n| (n, false)))
+    });
     let stacked = (0..many).map(|n| (n, true)).chain((0..many).rev().map(|n| (n, false)));
     let alone = (0..many).flat_map(|n| [(n, true), (n, false)]);
-    choices.chain(last).chain(stacked).chain(alone)
+    choices.chain(stacked).chain(alone)
 }
 
 #[cfg(test)]
@@ -165,6 +172,13 @@ mod tests {
                 }
             }
             assert!(!swapped.contains(&true), "{copies}");
+            // Copies that overlap, byte by byte.
+            let mut half = Half::new(0);
+            half.push(&[b'.'; 20], origin(1));
+            (0..copies as u32).for_each(|n| half.keep_second(n, &[b'a' + n as u8; 5]));
+            let before = half.seconds.clone();
+            swaps(copies).for_each(|(index, _)| half.swap_second(index));
+            assert_eq!((half.records.bytes(), &half.seconds), (&[b'.'; 20][..], &before), "{copies}");
             assert_eq!(
                 tried.len(),
                 if copies <= MAX_COMBINED { (1 << copies) - 1 } else { 2 * copies - 1 },

@@ -32,6 +32,8 @@ pub(crate) mod conversation;
 #[cfg(test)]
 mod flow_properties;
 #[cfg(test)]
+mod lost_end_tests;
+#[cfg(test)]
 mod openssl_tests;
 #[cfg(test)]
 mod rfc8448_tests;

@@ -16,26 +16,26 @@ use crate::wire::{Exchange, Pairing};
 const PLACEHOLDER_BYTES: usize = 777;
 
 /// The body, in the records that it is written in up to where they are odd.
-const BODY_BYTES: usize = 400_000;
+pub(super) const BODY_BYTES: usize = 400_000;
 const CHUNK_BYTES: usize = 16384;
 
-struct Client {
+pub(super) struct Client {
     suite: Suite,
     traffic: Box<Traffic>,
     number: u64,
 }
 
 impl Client {
-    fn seal(&mut self, content: u8, bytes: &[u8], padding: usize) -> Vec<u8> {
+    pub(super) fn seal(&mut self, content: u8, bytes: &[u8], padding: usize) -> Vec<u8> {
         self.number += 1;
         self.traffic.key.seal(self.number - 1, content, bytes, padding)
     }
 
-    fn data(&mut self, bytes: &[u8]) -> Vec<u8> {
+    pub(super) fn data(&mut self, bytes: &[u8]) -> Vec<u8> {
         bytes.chunks(CHUNK_BYTES).flat_map(|chunk| self.seal(APPLICATION_DATA, chunk, 0)).collect()
     }
 
-    fn update_key(&mut self) -> Vec<u8> {
+    pub(super) fn update_key(&mut self) -> Vec<u8> {
         let record = self.seal(HANDSHAKE, &[24, 0, 0, 1, 0], 0);
         self.traffic = self.traffic.next_generation().unwrap();
         self.number = 0;
@@ -44,7 +44,7 @@ impl Client {
 }
 
 /// What the client writes before each answer; the answers are 201 and 200, by turns.
-fn hold(number: u16, turns: usize, write: impl FnOnce(&mut Client) -> Vec<Vec<u8>>) -> Conversation {
+pub(super) fn hold(number: u16, turns: usize, write: impl FnOnce(&mut Client) -> Vec<Vec<u8>>) -> Conversation {
     let mut plan = Plan { steps: Vec::new(), ..Plan::new(number) };
     for turn in 0..turns {
         plan.steps.push(Step::Send(Side::Client, vec![0; PLACEHOLDER_BYTES]));
@@ -87,15 +87,15 @@ fn play(conversation: &Conversation) -> Played {
     played
 }
 
-fn head_of_upload() -> Vec<u8> {
+pub(super) fn head_of_upload() -> Vec<u8> {
     format!("POST /upload HTTP/1.1\r\nContent-Length: {BODY_BYTES}\r\n\r\n").into_bytes()
 }
 
-fn request(n: usize) -> Vec<u8> {
+pub(super) fn request(n: usize) -> Vec<u8> {
     format!("GET /{n} HTTP/1.1\r\n\r\n").into_bytes()
 }
 
-fn targets(played: &Played) -> Vec<(String, u32)> {
+pub(super) fn targets(played: &Played) -> Vec<(String, u32)> {
     let target = |exchange: &Exchange| {
         let target = exchange.request.as_ref().unwrap().target.to_vec();
         (String::from_utf8(target).unwrap(), exchange.response.as_ref().unwrap().status)
@@ -340,102 +340,17 @@ fn of_an_upload_whose_last_record_was_lost_the_answer_tells_no_length_and_what_i
     assert_eq!(played.exchanges[0].request.as_ref().unwrap().body_length, None);
 }
 
-/// A body that is answered when 10,000 bytes of it have come, and in its rest, at the beginning of a record, what looks like a
-/// request. The server takes it for body, and answers the two requests behind it.
-fn with_phantom_behind_the_answer(is_chunked: bool, filler: usize) -> Conversation {
-    hold(0x1301, 3, |client| {
-        let next = String::from_utf8(request(1)).unwrap();
-        let rest = if is_chunked { format!("\r\n0\r\n\r\n{next}") } else { next };
-        let phantom = format!("GET /phantom HTTP/1.1\r\nContent-Length: {}\r\n\r\n", rest.len());
-        let length = 10_000 + filler + phantom.len();
-        let head = match is_chunked {
-            true => format!("POST /upload HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n"),
-            false => format!("POST /upload HTTP/1.1\r\nContent-Length: {length}\r\n\r\n"),
-        };
-        let first = [client.data(head.as_bytes()), client.data(&[b'x'; 10_000])].concat();
-        let behind = [client.data(&vec![b'x'; filler]), client.data((phantom + &rest).as_bytes())].concat();
-        vec![first, behind, client.data(&request(2))]
-    })
-}
-
-#[test]
-fn behind_a_body_that_was_answered_early_and_then_lost_nothing_is_taken_for_a_request() {
-    for is_chunked in [false, true] {
-        let conversation = with_phantom_behind_the_answer(is_chunked, 30_000);
-        let mut segments = cut(&conversation);
-        segments.remove(first_segment_of(&segments, writes_of_client(&conversation, 30_000)[0]) + 2);
-        let played = play_skipping(&conversation, &segments, &[0], usize::MAX);
-        assert_eq!(targets(&played), [("/upload".to_owned(), 201)], "{is_chunked}");
-        assert_eq!(played.exchanges[0].request.as_ref().unwrap().body_length, None, "{is_chunked}");
-    }
-}
-
-#[test]
-fn behind_a_body_that_was_lost_and_then_answered_early_no_body_is_taken_for_a_request() {
-    let right = [("/upload", 201), ("/2", 201)].map(|(t, s)| (t.to_owned(), s));
-    for (is_chunked, filler) in [(false, 30_000), (true, 30_000), (false, 0)] {
-        for (at, repeated) in [(2, false), (3, false), (3, true)] {
-            let conversation = with_phantom_behind_the_answer(is_chunked, filler);
-            let mut segments = cut(&conversation);
-            let lost = first_segment_of(&segments, writes_of_client(&conversation, 10_000)[0]) + at;
-            segments.remove(lost);
-            if repeated {
-                // Bytes that come one by one ahead of the hole are more than are held.
-                let behind = segments.remove(lost);
-                let bytewise = behind.payload.iter().enumerate().map(|(n, byte)| Segment {
-                    seq: behind.seq.wrapping_add(n as u32),
-                    payload: vec![*byte],
-                    ..behind.clone()
-                });
-                segments.splice(lost..lost, bytewise);
-            }
-            let played = play_skipping(&conversation, &segments, &[0], usize::MAX);
-            let told = targets(&played);
-            assert!(told.iter().all(|pair| right.contains(pair)) && told.contains(&right[0]), "{is_chunked} {told:?}");
-            assert!(is_chunked || told.len() == 1, "its answer did not wait for its end: {told:?}");
-            assert!(played.exchanges.iter().all(|e| e.pairing() == Pairing::Acknowledgement || !e.gap), "{is_chunked}");
-            assert_eq!(played.exchanges[0].request.as_ref().unwrap().body_length, None, "{is_chunked}");
-        }
-    }
-}
-
-#[test]
-fn behind_a_body_that_was_lost_and_answered_at_its_end_the_next_request_is_found() {
-    for is_chunked in [false, true] {
-        let conversation = hold(0x1301, 3, |client| {
-            let (head, end) = match is_chunked {
-                true => ("POST /upload HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n7530\r\n", "\r\n0\r\n\r\n"),
-                false => ("POST /upload HTTP/1.1\r\nContent-Length: 30000\r\n\r\n", ""),
-            };
-            let body = [&[b'x'; 30_000], end.as_bytes()].concat();
-            vec![
-                [client.data(head.as_bytes()), client.data(&body)].concat(),
-                client.data(&request(1)),
-                client.data(&request(2)),
-            ]
-        });
-        for at in [1, 5, 15] {
-            let mut segments = cut(&conversation);
-            segments.remove(first_segment_of(&segments, writes_of_client(&conversation, 30_000)[0]) + at);
-            let played = play_skipping(&conversation, &segments, &[0], usize::MAX);
-            let right = [("/upload", 201), ("/1", 200), ("/2", 201)].map(|(t, s)| (t.to_owned(), s));
-            assert_eq!(targets(&played), right, "{is_chunked} {at}");
-            assert!(played.exchanges[0].gap && !played.exchanges[1].gap);
-        }
-    }
-}
-
 /// Of `segments` the first that holds bytes of `stream`, which one side has sent.
-fn first_segment_of(segments: &[Segment], stream: &[u8]) -> usize {
+pub(super) fn first_segment_of(segments: &[Segment], stream: &[u8]) -> usize {
     segments.iter().position(|segment| segment.payload.len() > 100 && stream.starts_with(&segment.payload)).unwrap()
 }
 
-fn writes_of_client(conversation: &Conversation, least: usize) -> Vec<&[u8]> {
+pub(super) fn writes_of_client(conversation: &Conversation, least: usize) -> Vec<&[u8]> {
     let of_client = conversation.records.iter().filter(|(side, _)| *side == Side::Client);
     of_client.map(|(_, bytes)| &bytes[..]).filter(|bytes| bytes.len() > least).collect()
 }
 
-fn cut(conversation: &Conversation) -> Vec<Segment> {
+pub(super) fn cut(conversation: &Conversation) -> Vec<Segment> {
     record_conversation(conversation, &[1448], usize::MAX)
 }
 

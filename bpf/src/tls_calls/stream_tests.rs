@@ -298,3 +298,13 @@ proptest! {
         prop_assert!(wire.closes(), "{:?}", wire.ledger);
     }
 }
+
+#[test]
+fn behind_a_call_that_was_lost_within_a_body_the_rest_of_it_is_no_request() {
+    let mut wire = Wire::new();
+    wire.read(&get("/a")).write(&answer(200, ""));
+    wire.read("POST /e HTTP/1.1\r\ncontent-length: 60\r\n\r\nab").lose();
+    wire.read("GET /phantom HTTP/1.1\r\n\r\n").write(&answer(203, ""));
+    wire.read(&get("/f")).write(&answer(204, ""));
+    assert_eq!(wire.told(), ["/a 200", "/f 204"]);
+}
