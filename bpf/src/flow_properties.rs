@@ -510,3 +510,50 @@ fn what_follows_lost_bytes_of_a_head_or_before_one_is_no_request_before_an_answe
         assert_eq!(told.last(), Some(&("/2".to_owned(), 204)), "{told:?}");
     }
 }
+
+#[test]
+fn as_many_answers_are_awaited_as_requests_were_under_way_when_bytes_were_lost() {
+    let (zero, one, two) = ("GET /0 HTTP/1.1\r\n\r\n", "GET /1 HTTP/1.1\r\n\r\n", "GET /2 HTTP/1.1\r\n\r\n");
+    // In each the lost bytes begin a body that goes on with what looks like a request.
+    let phantom = || [Client(PHANTOM), Server(203)];
+    let known = [Client(one), Lost(300), Server(201)];
+    let doubted = [Client(one), Client(two), Lost(300), Server(201)];
+    let stale = [Client(zero), Server(200), Stale(one), Lost(300), Server(201)];
+    let upload = [Client(zero), Server(200), Stale(one), Client(CHUNKED), Lost(9000), Server(201)];
+    let all: [Vec<Piece>; 4] = [known.into(), doubted.into(), stale.into(), upload.into()];
+    for (n, mut pieces) in all.into_iter().enumerate() {
+        pieces.extend(phantom());
+        for joined in [true, false] {
+            let told = told(&pieces, joined);
+            let is_right =
+                |(target, status): &(String, u32)| matches!((&target[..], status), ("/0", 200) | ("/1", 201));
+            assert!(told.iter().all(is_right), "{n} {joined} {told:?}");
+        }
+    }
+}
+
+#[test]
+fn a_request_that_has_lost_no_answer_is_not_passed_over_for_a_later_one() {
+    let before = [Client("GET /0 HTTP/1.1\r\n\r\n"), Server(200), Lost(30), Server(200)];
+    let behind = [Stale("GET /1 HTTP/1.1\r\n\r\n"), Client("GET /2 HTTP/1.1\r\n\r\n"), Server(201), Server(202)];
+    let pieces: Vec<_> = before.into_iter().chain(behind).collect();
+    assert_eq!(told(&pieces, false), [("/0".to_owned(), 200)]);
+}
+
+#[test]
+fn empty_lines_before_requests_cost_none_of_them() {
+    for (line, request) in [("\r\n", "GET /b HTTP/1.1\r\n\r\n"), ("", "\r\nGET /b HTTP/1.1\r\n\r\n")] {
+        let mut pieces = vec![Client("GET /a HTTP/1.1\r\n\r\n"), Server(200), Lost(30), Server(200)];
+        for _ in 0..5 {
+            pieces.extend([Client(line), Client(request), Server(200)]);
+        }
+        assert_eq!(told(&pieces, false).len(), 6);
+    }
+}
+
+#[test]
+fn a_body_that_is_too_long_to_compare_hides_no_request() {
+    let long = Client("POST /upload HTTP/1.1\r\nContent-Length: 2000000000\r\n\r\nxxxx");
+    let before = [Client("GET /0 HTTP/1.1\r\n\r\n"), long, Server(200), Server(401), Client(PHANTOM), Server(203)];
+    assert_eq!(told(&before, true), []);
+}

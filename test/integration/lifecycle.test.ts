@@ -81,6 +81,8 @@ rootTest('joining inside an upload never reports what its body says as a request
   await sleep(50);
   connection.write(tail);
   t.is((await connection.response('POST')).status, 200);
+  // The end of the body may be the beginning of a head, whose request would have its answer to come: one goes unseen.
+  await connection.get('/status/404', 'unseen');
   await connection.get('/status/404', 'after');
 
   const exchanges = await collector.finish(QUIET_MS);

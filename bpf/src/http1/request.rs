@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::MAX_HEAD_BYTES;
 use super::chunked::{Chunked, Piece};
 use super::head::{self, Framing, HeadError};
-use super::resume::Resume;
+use super::resume::{Came, Resume};
 use crate::inbound::{Origin, Sink};
 use crate::ledger::{Discard, Drop, Ledger};
 use crate::seq::ahead;
@@ -96,22 +96,20 @@ pub struct Pending {
     pub answer: Option<Answer>,
     /// What the server had received as it sent that, or what may be that.
     answer_ack: Option<u32>,
+    /// `Requests::breaks` when it was taken.
+    breaks: u64,
 }
 
 impl Pending {
     /// Its answer did not wait for the end of its body, as far as that is known.
     fn is_answered_early(&self) -> bool {
-        self.complete && matches!((self.answer_ack, self.end), (Some(ack), Some(end)) if ahead(ack, end) < 0)
+        let is_before_end = |ack| self.end.is_none_or(|end| ahead(ack, end) < 0);
+        self.complete && self.answer_ack.is_some_and(is_before_end)
     }
 
     /// ... and what follows may be body, and look like requests.
     fn hides_requests(&self) -> bool {
         (self.sealed || self.end_lost) && self.is_answered_early()
-    }
-
-    /// Its end was lost, and its answer is to come behind one that begins at `at`.
-    fn awaits_end(&self, at: u32) -> bool {
-        self.end_lost && self.answer.is_none() && ahead(self.anchor, at) >= 0
     }
 
     /// The server had received more than this when it sent `ack`.
@@ -174,6 +172,8 @@ pub struct Requests {
     ack_at_gap: Option<u32>,
     /// In `Resync`.
     resume: Resume,
+    /// How often answers may have been lost.
+    breaks: u64,
     /// Behind the latest bytes.
     next: u32,
     max_body_bytes: usize,
@@ -199,6 +199,7 @@ impl Requests {
             conflicting: false,
             ack_at_gap: None,
             resume: Resume::Anywhere,
+            breaks: 0,
             next: 0,
             max_body_bytes,
             next_sequence: 0,
@@ -225,6 +226,12 @@ impl Requests {
     pub fn lose_order(&mut self) {
         self.regime = Regime::Anchor;
         self.proven = false;
+    }
+
+    /// What the server says is not followed: answers may be lost.
+    pub fn lose_answers(&mut self) {
+        self.breaks += 1;
+        self.lose_order();
     }
 
     /// Requests that were begun and are not answered, as far as is known.
@@ -286,17 +293,21 @@ impl Requests {
     }
 
     /// Bytes went by unseen, nobody knows how many: nothing is assumed of what follows. `least_end`: where the present body
-    /// ends, or behind it; `None`: too far to compare. `handshake`: no request was among them.
-    pub fn lose(&mut self, least_end: Option<u32>, handshake: bool, ledger: &mut Ledger) {
+    /// ends, or behind it; `None`: too far to compare.
+    pub fn lose(&mut self, least_end: Option<u32>, ledger: &mut Ledger) {
         self.lose_place(least_end, true, ledger);
-        if handshake {
+    }
+
+    /// What comes is the first that the client says: no request was lost before.
+    pub fn begin(&mut self) {
+        if self.next_sequence == 0 {
             self.resume = Resume::Anywhere;
         }
     }
 
-    /// A record without data stands there.
+    /// A TLS record without data stands there.
     pub fn pass_record(&mut self, from: u32, to: u32) {
-        self.resume.passes(from, to);
+        self.resume.takes(Came { from, to, bytes: &[], begins: true });
     }
 
     /// What was in the TLS record that begins at `from`. `seq`: where its first byte counts as being.
@@ -315,12 +326,10 @@ impl Requests {
     }
 
     /// What was begun has no certain end and no certain answer any more: what is answered is given out, the rest dropped for
-    /// `why`. The next request is one that begins with a packet or call; behind what was begun, only once an answer came.
+    /// `why`. The next request is one that begins with a packet or call, once an answer came.
     pub fn restart(&mut self, why: Drop, ledger: &mut Ledger) -> Vec<Pending> {
         let dead = self.is_dead();
-        if !self.is_between() {
-            self.resume = Resume::BEHIND_AN_ANSWER;
-        }
+        self.resume.lose(1, None);
         let answered = self.finish(why, ledger);
         if !dead {
             self.state = State::Resync;
@@ -331,6 +340,12 @@ impl Requests {
         answered
     }
 
+    /// Nothing is known of what went before.
+    pub fn join(&mut self) {
+        debug_assert!(self.in_flight() == 0);
+        *self = Self::new(self.max_body_bytes, true);
+    }
+
     /// Requests recognised and not delivered or dropped yet.
     pub fn in_flight(&self) -> u64 {
         self.pending.len() as u64 + u64::from(matches!(self.state, State::Head(_)))
@@ -339,11 +354,10 @@ impl Requests {
     /// Takes the response whose first byte is at the end of `begin`, sent with `ack`; nothing of HTTP is in `begin` before
     /// that. Gives the method of the request that it answers, or `None` when that cannot be known.
     pub fn answer(&mut self, begin: Begin, ack: u32, answer: Answer, ledger: &mut Ledger) -> Option<Bytes> {
-        self.resume_behind(begin, ack);
+        self.pipelined |= self.resume.answered(ack);
         let method = self.pair(begin, ack, answer, ledger);
-        match method {
-            Some(_) => self.resume_behind(begin, ack),
-            None => self.note_unpaired(begin, ack),
+        if method.is_none() {
+            self.note_unpaired(begin, ack);
         }
         method
     }
@@ -376,7 +390,10 @@ impl Requests {
                 let fits = |p: &Pending| p.answer.is_none() && begin.holds(p.anchor) && ahead(ack, p.head_end) >= 0;
                 let at = self.pending.iter().position(fits)?;
                 let pending = &self.pending[at];
-                if self.pipelined || self.doubted || pending.is_behind(ack) {
+                // What stands before it and lost no answer has one to come.
+                let is_passed = |p: &Pending| p.answer.is_none() && p.breaks == self.breaks;
+                let is_pipelined = self.pending.iter().take(at).any(is_passed);
+                if self.pipelined || self.doubted || is_pipelined || pending.is_behind(ack) {
                     // The server had more than this request: it is no request, or the client does not wait. Of one that was
                     // sure, with a sure end, only the latter can be, and then no later answer can be told apart either.
                     self.pipelined |= pending.proven && !pending.gap;
@@ -407,12 +424,6 @@ impl Requests {
         Some(pending.method.clone())
     }
 
-    fn resume_behind(&mut self, begin: Begin, ack: u32) {
-        if !self.pending.iter().any(|p| p.awaits_end(begin.at)) {
-            self.pipelined |= self.resume.answered(ack);
-        }
-    }
-
     /// Forgets what was taken for requests since order was lost, and waits for the next packet that begins with one.
     fn start_over(&mut self, ledger: &mut Ledger) {
         let waiting = self.pending.iter().filter(|p| p.answer.is_none()).count();
@@ -420,9 +431,10 @@ impl Requests {
         ledger.drop_exchanges(Drop::Unpaired, (waiting + partial) as u64);
         if partial > 0 || self.pending.iter().any(|p| !p.complete || (p.end_lost && p.answer.is_none())) {
             let lost_end = self.pending.back().filter(|p| p.end_lost).and_then(|p| p.end);
-            let floor = self.end_behind(self.next).filter(|_| self.least_left() > 0).or(lost_end);
+            let floor = if self.least_left() > 0 { self.end_behind(self.next) } else { lost_end };
+            self.pipelined |= self.least_left() > 0 && floor.is_none();
             // This answer was one of theirs.
-            self.resume = Resume::Behind { answers: (waiting + partial).saturating_sub(1).max(1), floor };
+            self.resume.lose((waiting + partial).saturating_sub(1), floor);
         }
         self.pending.retain(|p| p.answer.is_some());
         for pending in self.pending.iter_mut().filter(|p| !p.complete) {
@@ -535,6 +547,7 @@ impl Requests {
             proven: self.proven,
             answer: None,
             answer_ack: None,
+            breaks: self.breaks,
         };
         self.next_sequence += 1;
         self.state = match framing {
@@ -609,7 +622,9 @@ impl Requests {
             }
             State::Start => {}
         }
-        self.resume = Resume::BEHIND_AN_ANSWER;
+        let waiting = self.pending.iter().filter(|p| p.answer.is_none()).count();
+        let lost = usize::from(matches!(self.state, State::Start | State::Head(_)));
+        self.resume.lose(waiting + lost, None);
         self.state = State::Resync;
         self.ack_at_gap = self.last_ack;
         self.lose_order();
@@ -707,12 +722,12 @@ impl Requests {
     /// Bytes at `seq` that came in a packet or TLS record which begins at `from`; `begins`: they are the first ones of it.
     fn take(&mut self, from: u32, seq: u32, bytes: &[u8], origin: Origin, begins: bool, ledger: &mut Ledger) {
         if matches!(self.state, State::Resync) {
-            let looks_like_request = begins && begins_request(bytes);
+            let came = Came { from, to: seq.wrapping_add(bytes.len() as u32), bytes, begins };
             // Nothing came from the server since the lost bytes: what was asked in them is not answered yet.
-            if looks_like_request && self.ack_at_gap == Some(origin.ack) {
+            if begins && came.looks_like_request() && self.ack_at_gap == Some(origin.ack) {
                 self.suspect_pipelining();
             }
-            if self.resume.takes(from, seq.wrapping_add(bytes.len() as u32), looks_like_request) {
+            if self.resume.takes(came) {
                 self.state = State::Start;
             }
         }

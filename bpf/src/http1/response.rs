@@ -153,7 +153,7 @@ impl Responses {
 
     /// What was being read is not followed by what comes.
     fn break_off(&mut self, requests: &mut Requests, state: State) {
-        requests.lose_order();
+        requests.lose_answers();
         self.interim = false;
         self.state = state;
     }
@@ -192,7 +192,7 @@ impl Responses {
             State::Lost => false,
         };
         if !agrees {
-            requests.lose_order();
+            requests.lose_answers();
         }
         self.state = State::Head(Vec::new());
     }
@@ -275,7 +275,7 @@ impl Responses {
             Ok(Framing::Chunked) => State::Chunked(Chunked::new()),
             Ok(Framing::Close) => State::Close,
             Err(_) => {
-                requests.lose_order();
+                requests.lose_answers();
                 State::Lost
             }
         };

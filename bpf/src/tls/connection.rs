@@ -512,6 +512,9 @@ impl Connection {
         match side {
             Side::Client => {
                 if self.state == State::Opening {
+                    if self.session.is_first_data(Side::Client) {
+                        world.requests.begin();
+                    }
                     self.state = State::Open;
                     self.proven_by =
                         self.claimed.as_ref().map(|random| world.store.loggers(random)).unwrap_or_default();
@@ -621,7 +624,7 @@ impl Connection {
         // Sequence comparisons hold for 2 GiB.
         let left = Some(world.requests.least_left()).filter(|left| *left < 1 << 30);
         let least_end = left.map(|left| Skip::new(from, left, self.session.overhead().unwrap_or(0)).sure_end());
-        world.requests.lose(least_end, !self.opened, ledger);
+        world.requests.lose(least_end, ledger);
         world.requests.wanted_from = None;
     }
 

@@ -107,6 +107,11 @@ impl Direction {
         }
     }
 
+    /// The number of the next record under the present key.
+    pub fn due(&self) -> u64 {
+        self.seq
+    }
+
     /// The key may have changed unseen.
     pub fn may_have_changed_key(&self) -> bool {
         self.adrift || (self.hole.is_open() && !self.hole.under_present_key)

@@ -105,6 +105,24 @@ impl Session {
         self.overhead().filter(|_| is_exact)
     }
 
+    /// The last record of that side's that verified is its first one with application data, or could be: none was before it.
+    pub fn is_first_data(&self, side: Side) -> bool {
+        let direction = match side {
+            Side::Client => &self.client,
+            Side::Server => &self.server,
+        };
+        let version = self.agreed.as_ref().map(|agreed| agreed.suite.version);
+        match (version, direction.epoch) {
+            // Its Finished was number 0.
+            (Some(Version::Tls12), _) => direction.due() <= 2,
+            (Some(Version::Tls13), Epoch::Early) => direction.due() <= 1,
+            (Some(Version::Tls13), Epoch::Application) => {
+                direction.due() <= 1 && matches!(self.early_data, EarlyData::NotOffered | EarlyData::Refused)
+            }
+            _ => false,
+        }
+    }
+
     /// What follows of the server's is.
     pub fn is_server_encrypted(&self) -> bool {
         match self.agreed.as_ref().map(|agreed| agreed.suite.version) {

@@ -308,3 +308,12 @@ fn behind_a_call_that_was_lost_within_a_body_the_rest_of_it_is_no_request() {
     wire.read(&get("/f")).write(&answer(204, ""));
     assert_eq!(wire.told(), ["/a 200", "/f 204"]);
 }
+
+#[test]
+fn behind_a_call_that_was_lost_between_requests_the_next_one_is_no_request_before_an_answer() {
+    let mut wire = Wire::new();
+    wire.read(&get("/a")).write(&answer(200, "")).lose();
+    wire.read("GET /phantom HTTP/1.1\r\n\r\n").write(&answer(203, ""));
+    wire.read(&get("/f")).write(&answer(204, ""));
+    assert_eq!(wire.told(), ["/a 200", "/f 204"]);
+}
