@@ -6,7 +6,7 @@ import { formatQuartiles, medianInterval, spreadOf } from './statistics.ts';
 import type { Arm, Triple } from './windows.ts';
 
 export interface TlsRow {
-  /** `secrets` or `calls` by the agent, or `symbols`. */
+  /** `secrets`, `neighbour` or `calls` by the agent, or `symbols`. */
   way: string;
   name: string;
   rate: number;
@@ -25,7 +25,8 @@ ${machineLine(machine)}
 
 nginx with one worker on core 0, the client and the agent on core 1, TLS 1.3 on loopback at a fixed rate of requests. Triples of
 windows in random order within each: **off**, the agent mirrors an empty cgroup; **control**, the same beside a process that only
-takes as much of core 1 as the agent does; **on**, the agent mirrors nginx. **symbols** is no agent but the kernel's own uprobe
+takes as much of core 1 as the agent does; **on**, the agent mirrors nginx. **neighbour**: it mirrors another nginx of the same
+library by its secrets, and of the one that is measured, which is no target, not a byte was seen. **symbols** is no agent but the kernel's own uprobe
 events at the entry and the return of SSL_read and SSL_write, which copy nothing: less than any tool takes that reads requests
 there. Load average at the end: ${machine.load.toFixed(1)}.
 
@@ -47,7 +48,7 @@ ${markdownTable([
     formatQuartiles(row.triples.map(({ off }) => off.nginxUsPerRequest)),
     formatQuartiles(row.triples.map(({ on }) => on.nginxUsPerRequest)),
     ratio(row.triples, 'on'),
-    row.ledger ? ratio(row.triples, 'control') : '',
+    row.way === 'symbols' ? '' : ratio(row.triples, 'control'),
     row.ledger ? formatQuartiles(row.triples.map(({ on }) => (on.part * 1e6) / on.perSecond)) : '',
   ]),
 ])}

@@ -5,10 +5,11 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Ledger, TlsCoverage } from '../../bpf/index.d.ts';
 import type { Agent } from '../harness/agent.ts';
+import { createCgroup } from '../harness/cgroup.ts';
 import { type Leave, leavingNothing } from '../harness/leave.ts';
 import { startNginx } from '../harness/nginx.ts';
 import { until } from '../harness/until.ts';
-import { makeSurroundings, NGINX_CORE, startMeasuredAgent } from './agent.ts';
+import { makeSurroundings, NGINX_CORE, OTHER_CORE, startMeasuredAgent } from './agent.ts';
 import { startBurner } from './burner.ts';
 import { machine } from './machine.ts';
 import { createSwitch } from './switch.ts';
@@ -17,7 +18,7 @@ import { renderTlsReport, type TlsRow } from './tls-report.ts';
 import { startWindowLoad } from './window-load.ts';
 import { measureWindows, type Subject, type Triple } from './windows.ts';
 
-const usage = `usage: node test/bench/tls.ts [--windows 24] [--window-seconds 0.5] [--ways secrets,calls,symbols]
+const usage = `usage: node test/bench/tls.ts [--windows 24] [--window-seconds 0.5] [--ways secrets,neighbour,calls,symbols]
 
 Needs root and two cores: nginx runs on core 0, everything else on core 1. Writes test/bench/tls-results.md.
 `;
@@ -30,17 +31,26 @@ const CASES = [
   { name: 'new connection, 1 KiB', path: '/1k.txt', rate: 400, newConnections: true, asked: 1.1 },
 ] as const;
 
-/** Whether all is in place to read connections that begin now. */
-const IN_PLACE: Record<string, (tls: TlsCoverage) => boolean> = {
-  secrets: ({ processes }) => processes.some(({ attached }) => attached),
-  calls: ({ calls }) => calls.length > 0,
+const hasProbe = ({ processes }: TlsCoverage) => processes.some(({ attached }) => attached);
+
+/** What the agent does; `isInPlace`: to read connections that begin now. */
+interface Way {
+  tlsMode: string;
+  isInPlace: (tls: TlsCoverage) => boolean;
+  /** It mirrors another nginx, idle, of the same library: the one that is measured is no target. */
+  beside?: true;
+}
+const WAYS: Record<string, Way> = {
+  secrets: { tlsMode: 'secrets', isInPlace: hasProbe },
+  neighbour: { tlsMode: 'secrets', isInPlace: hasProbe, beside: true },
+  calls: { tlsMode: 'calls', isInPlace: ({ calls }) => calls.length > 0 },
 };
 
 const { values } = parseArgs({
   options: {
     windows: { type: 'string', default: '24' },
     'window-seconds': { type: 'string', default: '0.5' },
-    ways: { type: 'string', default: 'secrets,calls,symbols' },
+    ways: { type: 'string', default: 'secrets,neighbour,calls,symbols' },
     help: { type: 'boolean', short: 'h' },
   },
 });
@@ -74,19 +84,22 @@ async function main(leave: Leave): Promise<number> {
       load.close();
     }
   };
-  const byAgent = async (way: string, work: (subject: Subject) => Promise<Triple[]>) => {
-    const toggle = createSwitch(cgroup);
-    const agent = await startMeasuredAgent(surroundings, { pid: toggle.pid, tlsMode: way });
+  const byAgent = async (way: Way, work: (subject: Subject) => Promise<Triple[]>) => {
+    const other = way.beside && (await startIdleNginx(tls));
+    const toggle = createSwitch(other ? other.cgroup : cgroup);
+    const agent = await startMeasuredAgent(surroundings, { pid: toggle.pid, tlsMode: way.tlsMode });
     const turn = async (on: boolean) => {
       await toggle.turn(on, agent);
       if (on) await inPlace(agent, way);
     };
     try {
       const triples = await work({ pid: agent.pid, turn });
-      return { triples, ledger: whole(await agent.settled(), triples) };
+      const ledger = await agent.settled();
+      return { triples, ledger: other ? unseen(ledger) : whole(ledger, triples) };
     } finally {
       await agent.stop();
       await toggle.close();
+      await other?.stop();
     }
   };
   const bySymbols = async (work: (subject: Subject) => Promise<Triple[]>) => {
@@ -100,10 +113,13 @@ async function main(leave: Leave): Promise<number> {
 
   const rows: TlsRow[] = [];
   for (const way of values.ways.split(',')) {
-    for (const one of CASES) {
+    // A neighbour meets the probe in its handshakes only.
+    for (const one of CASES.filter(({ newConnections }) => newConnections || !WAYS[way]?.beside)) {
       process.stdout.write(`${way}: ${one.name}\n`);
       const work = (subject: Subject) => measure(subject, one);
-      rows.push({ ...one, way, ...(way === 'symbols' ? await bySymbols(work) : await byAgent(way, work)) });
+      const agent = WAYS[way];
+      if (!agent && way !== 'symbols') throw new Error(`bench: no way ${way}\n${usage}`);
+      rows.push({ ...one, way, ...(agent ? await byAgent(agent, work) : await bySymbols(work)) });
     }
   }
   const report = renderTlsReport(rows, machine('test/bench/tls.ts'));
@@ -112,12 +128,29 @@ async function main(leave: Leave): Promise<number> {
   return 0;
 }
 
-async function inPlace(agent: Agent, way: string): Promise<void> {
+async function startIdleNginx(tls: { certificate: string; key: string }) {
+  const cgroup = createCgroup('bench-beside');
+  const nginx = await startNginx({ cgroup, workers: 1, log: 'marks', core: OTHER_CORE, tls });
+  const stop = async () => {
+    await nginx.stop();
+    await cgroup.remove();
+  };
+  return { cgroup, stop };
+}
+
+async function inPlace(agent: Agent, way: Way): Promise<void> {
   const ready = async () => {
     const [target] = (await agent.coverage()).targets;
-    return target !== undefined && IN_PLACE[way]?.(target.tls) === true;
+    return target !== undefined && way.isInPlace(target.tls);
   };
-  if (!(await until(ready, { everyMs: 10 }))) throw new Error(`bench: no probes for ${way}`);
+  if (!(await until(ready, { everyMs: 10 }))) throw new Error('bench: no probes');
+}
+
+/** Not one byte of who is no target. */
+function unseen({ exchanges, bytes }: Ledger): null {
+  if (exchanges.captured > 0 || bytes.seen > 0)
+    throw new Error(`bench: ${bytes.seen} bytes of no target were seen`);
+  return null;
 }
 
 /** A window whose connections stayed dark would cost less than it should. */
