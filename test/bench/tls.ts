@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Ledger, TlsCoverage } from '../../bpf/index.d.ts';
 import type { Agent } from '../harness/agent.ts';
-import { createCgroup } from '../harness/cgroup.ts';
+import { type Cgroup, createCgroup } from '../harness/cgroup.ts';
 import { type Leave, leavingNothing } from '../harness/leave.ts';
 import { startNginx } from '../harness/nginx.ts';
 import { until } from '../harness/until.ts';
@@ -85,8 +85,8 @@ async function main(leave: Leave): Promise<number> {
     }
   };
   const byAgent = async (way: Way, work: (subject: Subject) => Promise<Triple[]>) => {
-    const other = way.beside && (await startIdleNginx(tls));
-    const toggle = createSwitch(other ? other.cgroup : cgroup);
+    const mirrored = way.beside ? await startIdleNginx(leave, tls) : cgroup;
+    const toggle = createSwitch(mirrored);
     const agent = await startMeasuredAgent(surroundings, { pid: toggle.pid, tlsMode: way.tlsMode });
     const turn = async (on: boolean) => {
       await toggle.turn(on, agent);
@@ -95,11 +95,10 @@ async function main(leave: Leave): Promise<number> {
     try {
       const triples = await work({ pid: agent.pid, turn });
       const ledger = await agent.settled();
-      return { triples, ledger: other ? unseen(ledger) : whole(ledger, triples) };
+      return { triples, ledger: way.beside ? unseen(ledger) : whole(ledger, triples) };
     } finally {
       await agent.stop();
       await toggle.close();
-      await other?.stop();
     }
   };
   const bySymbols = async (work: (subject: Subject) => Promise<Triple[]>) => {
@@ -128,14 +127,12 @@ async function main(leave: Leave): Promise<number> {
   return 0;
 }
 
-async function startIdleNginx(tls: { certificate: string; key: string }) {
+async function startIdleNginx(leave: Leave, tls: { certificate: string; key: string }): Promise<Cgroup> {
   const cgroup = createCgroup('bench-beside');
+  leave.defer(() => cgroup.remove());
   const nginx = await startNginx({ cgroup, workers: 1, log: 'marks', core: OTHER_CORE, tls });
-  const stop = async () => {
-    await nginx.stop();
-    await cgroup.remove();
-  };
-  return { cgroup, stop };
+  leave.defer(() => nginx.stop());
+  return cgroup;
 }
 
 async function inPlace(agent: Agent, way: Way): Promise<void> {

@@ -215,6 +215,12 @@ pub fn decimal(digits: &[u8]) -> Option<u64> {
     Some(digits.iter().fold(0, |n, d| n * 10 + u64::from(d - b'0')))
 }
 
+/// A registered method at the start of a packet, as in kernel/plaintext.bpf.c.
+pub fn begins_request(bytes: &[u8]) -> bool {
+    const METHODS: [&[u8]; 9] = [b"GET ", b"POST", b"PUT ", b"HEAD", b"DELE", b"OPTI", b"PATC", b"CONN", b"TRAC"];
+    METHODS.iter().any(|method| bytes.starts_with(method))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

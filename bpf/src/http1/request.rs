@@ -798,9 +798,3 @@ impl Sink for Requests {
         }
     }
 }
-
-/// A registered method at the start of a packet, as in kernel/plaintext.bpf.c.
-pub fn begins_request(bytes: &[u8]) -> bool {
-    const METHODS: [&[u8]; 9] = [b"GET ", b"POST", b"PUT ", b"HEAD", b"DELE", b"OPTI", b"PATC", b"CONN", b"TRAC"];
-    METHODS.iter().any(|method| bytes.starts_with(method))
-}

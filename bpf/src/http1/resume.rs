@@ -1,5 +1,5 @@
 //! Where requests are taken up again once their place in the client's stream was lost.
-use super::request::begins_request;
+use super::head::begins_request;
 use crate::seq::ahead;
 
 /// Where what looks like a request may be one.

@@ -8,7 +8,8 @@
 //! That is certain where no other request is under way. So a connection is given up for good once a request begins before
 //! the last one is answered, or within its answer, or an answer comes that nobody asked for. What cannot be seen is a request
 //! that was read before the first call that was, and not answered by then, of a client that goes on without waiting.
-use crate::http1::request::{Begin, Pending, Requests, begins_request};
+use crate::http1::head::begins_request;
+use crate::http1::request::{Begin, Pending, Requests};
 use crate::http1::response::Responses;
 use crate::inbound::{Origin, Sink};
 use crate::ledger::{Discard, Drop, Ledger};
