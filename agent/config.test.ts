@@ -214,7 +214,7 @@ test('every key of the schema has a remedy, since each is offered by name', (t) 
   const every = `node: [1]\ntargets:\n  - {name: [1], cgroup: [1], unit: [1], pid: [1], containerd: [1]}
 processor: {url: [1], ca: [1], cert: [1], key: [1], serverName: [1]}
 tls: {mode: [1]}
-limits: {ringBytes: [1], maxFlows: [1], maxFlowBytes: [1], maxQueueBytes: [1], maxBatchBytes: [1], maxBodyBytes: [1], responseHeaders: [[1]]}
+limits: {ringBytes: [1], maxFlows: [1], maxConnectionsBytes: [1], maxFlowBytes: [1], maxQueueBytes: [1], maxBatchBytes: [1], maxBodyBytes: [1], responseHeaders: [[1]]}
 cluster: {node: [1], namespace: [1], events: [1]}
 listen: {health: [1], metrics: [1]}\nlog: {level: [1], style: [1]}\nresolveIntervalMs: [1]\nshutdownGraceMs: [1]\n`;
   const { message } = t.throws(() => parseConfig(every, 'a.yaml'));

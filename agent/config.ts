@@ -46,8 +46,9 @@ const limits = z.strictObject({
     .refine((value) => Number.isInteger(Math.log2(value)), 'not a power of two')
     .optional(),
   maxFlows: z.int().min(16).max(4_194_304).optional(),
+  maxConnectionsBytes: bytes(mib, 2 * gib),
   maxFlowBytes: bytes(4 * kib, gib),
-  maxQueueBytes: bytes(mib, 16 * gib),
+  maxQueueBytes: bytes(mib, 2 * gib),
   maxBatchBytes: bytes(4 * kib, 64 * mib),
   maxBodyBytes: bytes(0, 16 * mib),
   responseHeaders: z

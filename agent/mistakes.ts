@@ -53,6 +53,7 @@ export const remedies: Record<string, string> = {
   limits: 'Write keys such as maxBodyBytes: 65536, or leave it out',
   'limits.ringBytes': 'Write a power of two in bytes, such as 8388608 (8 MiB)',
   'limits.maxFlows': 'Write a number of connections, such as 32768',
+  'limits.maxConnectionsBytes': 'Write a number of bytes, such as 67108864 (64 MiB)',
   'limits.maxFlowBytes': 'Write a number of bytes, such as 262144',
   'limits.maxQueueBytes': 'Write a number of bytes, such as 33554432 (32 MiB)',
   'limits.maxBatchBytes': 'Write a number of bytes, such as 1048576 (1 MiB)',

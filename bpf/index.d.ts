@@ -10,6 +10,11 @@ export interface CaptureOptions {
   ringBytes?: number;
   /** Connections followed at once; the one idle longest leaves first. Default 32768. */
   maxFlows?: number;
+  /**
+   * Memory that all connections together may take, with the requests that wait for their answers. Default 64 MiB. Of the
+   * targets that take more than their share the largest connections give way: bodies first, then all that they hold.
+   */
+  maxConnectionsBytes?: number;
   /** Bytes held per connection while segments are missing. Default 262144. */
   maxFlowBytes?: number;
   /** Bytes of finished exchanges held for `nextBatch`. Default 32 MiB. Oldest bodies go first, then oldest exchanges. */

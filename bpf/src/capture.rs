@@ -49,6 +49,7 @@ pub struct Options {
     pub agent_version: String,
     pub ring_bytes: u32,
     pub max_flows: usize,
+    pub max_connections_bytes: usize,
     pub max_queue_bytes: usize,
     pub max_batch_bytes: usize,
     pub tls: tls::Mode,
@@ -154,7 +155,9 @@ struct State {
 impl State {
     fn new(options: &Options, with_calls: bool) -> Self {
         Self {
-            flows: Flows::new(options.max_flows, options.limits.clone()).with_calls(with_calls),
+            flows: Flows::new(options.max_flows, options.limits.clone())
+                .with_max_bytes(options.max_connections_bytes)
+                .with_calls(with_calls),
             queue: Queue::new(options.max_queue_bytes, options.node.clone(), options.agent_version.clone()),
             hold: Hold::default(),
             ledger: Ledger::default(),

@@ -64,6 +64,8 @@ pub struct Flow {
     pub closed: bool,
     /// The latest response bytes were handed over whole.
     raw: bool,
+    /// `memory` when it was last added up.
+    pub counted: usize,
 }
 
 /// What `take_tls_changes` has told.
@@ -112,6 +114,7 @@ impl Flow {
             last_ns: record.ktime_ns,
             closed: false,
             raw: false,
+            counted: 0,
         }
     }
 
@@ -135,6 +138,7 @@ impl Flow {
             last_ns: call.ktime_ns,
             closed: false,
             raw: false,
+            counted: 0,
         }
     }
 
@@ -245,6 +249,27 @@ impl Flow {
 
     pub fn held_bytes(&self) -> usize {
         self.inbound.held_bytes() + self.tls.as_ref().map_or(0, |tls| tls.held_bytes())
+    }
+
+    /// With itself and all that it holds.
+    pub fn memory(&self) -> usize {
+        let tls = self.tls.as_ref().map_or(0, |tls| tls.memory());
+        size_of::<Self>() + self.inbound.memory() + self.requests.memory() + self.responses.memory() + tls
+    }
+
+    /// Lets the bodies of its outstanding requests go; the requests stay.
+    pub fn strip_bodies(&mut self, ledger: &mut Ledger) {
+        self.inbound.forget_recent();
+        self.requests.strip_bodies(ledger);
+    }
+
+    /// Lets go of all that it can, and is read on: what is under way is given out if it is answered, and else dropped for `why`.
+    pub fn let_go(&mut self, why: Drop, ledger: &mut Ledger, done: &mut impl FnMut(wire::Exchange)) {
+        self.inbound.forget_recent();
+        self.inbound.finish(Discard::ConnectionsFull, ledger);
+        self.requests.let_go(why, ledger);
+        self.responses.let_go(&mut self.requests);
+        self.give_ready(done);
     }
 
     /// Tells how its TLS stands, as far as that has changed since the last call.

@@ -1,10 +1,11 @@
-//! All connections, bounded: the one idle longest leaves first.
+//! All connections, bounded: of too many the one idle longest leaves first, and where they hold too much, one that holds most.
 use std::collections::{BTreeSet, VecDeque};
 
 use hashbrown::HashMap;
 
 use crate::flow::{Flow, Limits, Wish};
 use crate::ledger::{Discard, Drop, Ledger};
+use crate::memory::{Giver, Taken, givers};
 use crate::record::Record;
 use crate::tls::{self, Store};
 use crate::tls_calls::{Call, CallKind};
@@ -20,6 +21,9 @@ const MAX_WAITING: usize = 1024;
 pub struct Flows {
     flows: HashMap<u64, Flow>,
     max: usize,
+    /// What all take of memory, and may.
+    bytes: usize,
+    max_bytes: usize,
     limits: Limits,
     store: Store,
     /// Connections of a target whose TLS stands otherwise than before.
@@ -38,6 +42,8 @@ impl Flows {
         Self {
             flows: HashMap::new(),
             max,
+            bytes: 0,
+            max_bytes: usize::MAX,
             limits,
             store: Store::default(),
             tls_changes: Vec::new(),
@@ -51,6 +57,18 @@ impl Flows {
     pub fn with_calls(mut self, with_calls: bool) -> Self {
         self.with_calls = with_calls;
         self
+    }
+
+    /// What all connections together may take of memory.
+    pub fn with_max_bytes(mut self, max_bytes: usize) -> Self {
+        self.max_bytes = max_bytes;
+        self
+    }
+
+    /// What all connections take of memory.
+    #[cfg(test)]
+    pub fn memory(&self) -> usize {
+        self.bytes
     }
 
     pub fn knows(&self, id: u64) -> bool {
@@ -91,11 +109,13 @@ impl Flows {
             }
             self.tls_changes.push((target, change));
         });
+        self.bytes = add_up(self.bytes, flow);
         if ends {
-            self.flows.remove(&record.flow_id);
+            self.remove(record.flow_id);
         } else if flow.closed && !was_closed {
             self.wait_for_calls(record.flow_id, ledger, done);
         }
+        self.make_room(ledger, done);
         wish
     }
 
@@ -129,9 +149,11 @@ impl Flows {
             flow.finish(Drop::NoResponse, &mut self.store, ledger, &mut |exchange| done(target, exchange));
         }
         flow.take_tls_changes(&mut |change| self.tls_changes.push((target, change)));
+        self.bytes = add_up(self.bytes, flow);
         if ends {
-            self.flows.remove(&call.flow_id);
+            self.remove(call.flow_id);
         }
+        self.make_room(ledger, done);
         wish
     }
 
@@ -187,8 +209,10 @@ impl Flows {
                 let target = flow.target;
                 flow.advance(&mut self.store, ledger, &mut |exchange| done(target, exchange));
                 flow.take_tls_changes(&mut |change| self.tls_changes.push((target, change)));
+                self.bytes = add_up(self.bytes, flow);
             }
         }
+        self.make_room(ledger, done);
     }
 
     /// `now_ns`: CLOCK_MONOTONIC.
@@ -224,7 +248,7 @@ impl Flows {
 
     fn finish_all(&mut self, ids: &[u64], why: Drop, ledger: &mut Ledger, done: &mut impl FnMut(u64, wire::Exchange)) {
         for id in ids {
-            if let Some(mut flow) = self.flows.remove(id) {
+            if let Some(mut flow) = self.remove(*id) {
                 let target = flow.target;
                 flow.finish(why, &mut self.store, ledger, &mut |exchange| done(target, exchange));
                 flow.take_tls_changes(&mut |change| self.tls_changes.push((target, change)));
@@ -238,6 +262,7 @@ impl Flows {
         self.store.expire(now_ns);
         for flow in self.flows.values_mut() {
             flow.expire_tls(now_ns, ledger);
+            self.bytes = add_up(self.bytes, flow);
             let target = flow.target;
             flow.take_tls_changes(&mut |change| self.tls_changes.push((target, change)));
         }
@@ -260,6 +285,46 @@ impl Flows {
         self.drop_where(Drop::FlowEvicted, ledger, done, |flow| flow.last_ns <= limit);
     }
 
+    fn remove(&mut self, id: u64) -> Option<Flow> {
+        let flow = self.flows.remove(&id)?;
+        self.bytes -= flow.counted;
+        Some(flow)
+    }
+
+    /// When all hold too much, an eighth is given up at once, so that the search is paid rarely: bodies first, then all that is
+    /// under way, and the connections themselves last.
+    fn make_room(&mut self, ledger: &mut Ledger, done: &mut impl FnMut(u64, wire::Exchange)) {
+        if self.bytes <= self.max_bytes {
+            return;
+        }
+        let each = self.flows.iter().map(|(id, flow)| Taken { id: *id, target: flow.target, bytes: flow.counted });
+        for Giver { bytes, ids } in givers(each.collect(), self.max_bytes / 8 * 7) {
+            let goal = self.bytes.saturating_sub(bytes);
+            self.ease(&ids, goal, |flow| flow.strip_bodies(ledger));
+            self.ease(&ids, goal, |flow| {
+                let target = flow.target;
+                flow.let_go(Drop::ConnectionsFull, ledger, &mut |exchange| done(target, exchange));
+            });
+            for id in ids {
+                if self.bytes > goal {
+                    self.finish_all(&[id], Drop::ConnectionsFull, ledger, done);
+                }
+            }
+        }
+    }
+
+    /// Does that to one after the other until all take no more than `goal`.
+    fn ease(&mut self, ids: &[u64], goal: usize, mut how: impl FnMut(&mut Flow)) {
+        for id in ids {
+            if self.bytes > goal
+                && let Some(flow) = self.flows.get_mut(id)
+            {
+                how(flow);
+                self.bytes = add_up(self.bytes, flow);
+            }
+        }
+    }
+
     fn drop_where(
         &mut self,
         why: Drop,
@@ -268,11 +333,19 @@ impl Flows {
         which: impl Fn(&Flow) -> bool,
     ) {
         for (_, mut flow) in self.flows.extract_if(|_, flow| which(flow)) {
+            self.bytes -= flow.counted;
             let target = flow.target;
             flow.finish(why, &mut self.store, ledger, &mut |exchange| done(target, exchange));
             flow.take_tls_changes(&mut |change| self.tls_changes.push((target, change)));
         }
     }
+}
+
+/// `bytes` with what this connection takes now.
+fn add_up(bytes: usize, flow: &mut Flow) -> usize {
+    let now = flow.memory();
+    let before = std::mem::replace(&mut flow.counted, now);
+    bytes - before + now
 }
 
 /// Books a record that belongs to no target any more.

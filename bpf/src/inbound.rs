@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use crate::ledger::{Discard, Ledger};
+use crate::memory;
 use crate::seq::ahead;
 
 /// Bytes ahead of the expected one that a segment may begin. Linux's largest receive buffer by default is 6 MiB.
@@ -85,6 +86,11 @@ impl Inbound {
 
     pub fn held_bytes(&self) -> usize {
         self.held_bytes
+    }
+
+    /// On the heap.
+    pub fn memory(&self) -> usize {
+        self.held.capacity() * size_of::<Held>() + self.held_bytes + self.recent.capacity()
     }
 
     /// Bytes up to a place asked for are still passing.
@@ -174,6 +180,7 @@ impl Inbound {
         let keep = ahead(self.recent_end, ack).max(0).unsigned_abs() as usize;
         if keep < self.recent.len() {
             self.recent.drain(..self.recent.len() - keep);
+            memory::give_back(&mut self.recent);
         }
         ack
     }
@@ -184,6 +191,11 @@ impl Inbound {
             ledger.discard(why, held.bytes.len());
         }
         self.held_bytes = 0;
+    }
+
+    /// What could be compared is not kept any more: further copies of it count as differing.
+    pub fn forget_recent(&mut self) {
+        self.recent = Vec::new();
     }
 
     fn pass_over(&mut self, to: u32, skipped: bool, sink: &mut impl Sink, ledger: &mut Ledger) {

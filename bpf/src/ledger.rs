@@ -26,6 +26,8 @@ pub enum Drop {
     TooManyPending,
     /// The connection table was full and this one idle longest, or it ended and waited longest for its library's calls.
     FlowEvicted,
+    /// All connections together held too much, and this one more than most.
+    ConnectionsFull,
     /// No packet for an hour.
     IdleTimeout,
     /// Its target was released.
@@ -56,6 +58,8 @@ pub enum Discard {
     Ignored,
     /// Of a connection that ended or was evicted.
     FlowClosed,
+    /// All connections together held too much, and this one more than most.
+    ConnectionsFull,
     /// Of a target that was released.
     Released,
     /// The record did not parse: a bug.
@@ -68,7 +72,7 @@ pub enum Discard {
     ByPackets,
 }
 
-const DROPS: [(Drop, &str); 15] = [
+const DROPS: [(Drop, &str); 16] = [
     (Drop::Gap, "gap"),
     (Drop::Unpaired, "unpaired"),
     (Drop::NoResponse, "no_response"),
@@ -78,6 +82,7 @@ const DROPS: [(Drop, &str); 15] = [
     (Drop::HeadTooLarge, "head_too_large"),
     (Drop::TooManyPending, "too_many_pending"),
     (Drop::FlowEvicted, "flow_evicted"),
+    (Drop::ConnectionsFull, "connections_full"),
     (Drop::IdleTimeout, "idle_timeout"),
     (Drop::Released, "released"),
     (Drop::Unattributed, "unattributed"),
@@ -86,13 +91,14 @@ const DROPS: [(Drop, &str); 15] = [
     (Drop::Shutdown, "shutdown"),
 ];
 
-const DISCARDS: [(Discard, &str); 11] = [
+const DISCARDS: [(Discard, &str); 12] = [
     (Discard::Retransmission, "retransmission"),
     (Discard::OutOfWindow, "out_of_window"),
     (Discard::ReassemblyFull, "reassembly_full"),
     (Discard::Unsynchronised, "unsynchronised"),
     (Discard::Ignored, "ignored"),
     (Discard::FlowClosed, "flow_closed"),
+    (Discard::ConnectionsFull, "connections_full"),
     (Discard::Released, "released"),
     (Discard::BadRecord, "bad_record"),
     (Discard::NotHttp, "not_http"),
@@ -112,7 +118,8 @@ pub struct Ledger {
     pub drained: u64,
     pub parsed: u64,
     discarded: [u64; DISCARDS.len()],
-    /// Bodies that were taken out of queued exchanges to make room; the exchanges stay.
+    /// Bodies that were taken out of queued exchanges, or of requests that wait for their answers, to make room; the exchanges
+    /// stay.
     pub bodies_stripped: u64,
 }
 

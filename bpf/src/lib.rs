@@ -26,8 +26,11 @@ mod inbound;
 mod kernel;
 mod ledger;
 pub mod library;
+mod memory;
 mod queue;
 mod record;
+#[cfg(test)]
+mod room_properties;
 mod rounds;
 mod seq;
 mod tls;
@@ -59,6 +62,7 @@ pub struct CaptureOptions {
     pub agent_version: Option<String>,
     pub ring_bytes: Option<u32>,
     pub max_flows: Option<u32>,
+    pub max_connections_bytes: Option<u32>,
     pub max_flow_bytes: Option<u32>,
     pub max_queue_bytes: Option<u32>,
     pub max_batch_bytes: Option<u32>,
@@ -330,6 +334,7 @@ fn to_options(options: CaptureOptions) -> std::result::Result<capture::Options, 
         agent_version: options.agent_version.unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned()),
         ring_bytes: options.ring_bytes.unwrap_or(8 << 20),
         max_flows: size(options.max_flows, 32768),
+        max_connections_bytes: size(options.max_connections_bytes, 64 << 20),
         max_queue_bytes: size(options.max_queue_bytes, 32 << 20),
         max_batch_bytes: size(options.max_batch_bytes, 1 << 20),
         limits: flow::Limits {

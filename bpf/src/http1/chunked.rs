@@ -36,6 +36,11 @@ impl Chunked {
         Self { state: State::Size, left: 0, digits: 0, extension: 0, trailers: Vec::new() }
     }
 
+    /// On the heap.
+    pub fn memory(&self) -> usize {
+        self.trailers.capacity()
+    }
+
     /// The next piece of `bytes`, which is not empty.
     pub fn next<'a>(&mut self, bytes: &'a [u8]) -> Result<Piece<'a>, HeadError> {
         if self.state == State::Data {

@@ -15,14 +15,17 @@ use crate::wire::Header;
 /// Requests outstanding on one connection; nginx and Node answer far fewer at once.
 const MAX_PENDING: usize = 1024;
 
+/// Room for so many is kept for the next ones.
+const KEEP_PENDING: usize = 8;
+
 /// Memory that one connection's outstanding requests may take, heads and kept bodies.
 const MAX_PENDING_BYTES: usize = 1 << 20;
 
 /// Header lines of one request; nginx and Node take 100 to 2000 by default.
 const MAX_HEADERS: usize = 1000;
 
-/// What a header costs beside its bytes.
-const HEADER_BYTES: usize = 64;
+/// The head of an answer whose headers are kept: most are shorter.
+const ANSWER_BYTES: usize = 512;
 
 /// What is kept of a final response.
 #[derive(Debug)]
@@ -76,6 +79,8 @@ pub struct Pending {
     /// The client's acknowledgement when it sent the first byte: where its answer begins, unless pipelined.
     anchor: u32,
     pub body: Vec<u8>,
+    /// Bytes of it that were let go to make room.
+    stripped: usize,
     pub body_length: u64,
     pub body_truncated: bool,
     /// All of it was sent.
@@ -117,8 +122,11 @@ impl Pending {
         self.complete && self.length_known && !self.end_lost && self.end.is_some_and(|end| ahead(ack, end) > 0)
     }
 
+    /// On the heap.
     fn memory(&self) -> usize {
-        self.head_length as usize + self.body.len() + self.headers.len() * HEADER_BYTES
+        let lines = |headers: &Vec<Header>| headers.capacity() * size_of::<Header>();
+        let answer = self.answer.as_ref().map_or(0, |answer| ANSWER_BYTES + lines(&answer.headers));
+        self.head_length as usize + lines(&self.headers) + lines(&self.trailers) + self.body.capacity() + answer
     }
 }
 
@@ -351,6 +359,26 @@ impl Requests {
         self.pending.len() as u64 + u64::from(matches!(self.state, State::Head(_)))
     }
 
+    /// On the heap.
+    pub fn memory(&self) -> usize {
+        let partial = match &self.state {
+            State::Head(partial) => partial.bytes.capacity(),
+            State::Chunked(chunked) => chunked.memory(),
+            _ => 0,
+        };
+        let each: usize = self.pending.iter().map(Pending::memory).sum();
+        partial + self.pending.capacity() * size_of::<Pending>() + each
+    }
+
+    /// Lets the bodies go; the requests stay.
+    pub fn strip_bodies(&mut self, ledger: &mut Ledger) {
+        for pending in self.pending.iter_mut().filter(|p| !p.body.is_empty()) {
+            pending.stripped += std::mem::take(&mut pending.body).len();
+            pending.body_truncated = true;
+            ledger.bodies_stripped += 1;
+        }
+    }
+
     /// Takes the response whose first byte is at the end of `begin`, sent with `ack`; nothing of HTTP is in `begin` before
     /// that. Gives the method of the request that it answers, or `None` when that cannot be known.
     pub fn answer(&mut self, begin: Begin, ack: u32, answer: Answer, ledger: &mut Ledger) -> Option<Bytes> {
@@ -426,16 +454,42 @@ impl Requests {
 
     /// Forgets what was taken for requests since order was lost, and waits for the next packet that begins with one.
     fn start_over(&mut self, ledger: &mut Ledger) {
-        let waiting = self.pending.iter().filter(|p| p.answer.is_none()).count();
-        let partial = usize::from(matches!(self.state, State::Head(_)));
-        ledger.drop_exchanges(Drop::Unpaired, (waiting + partial) as u64);
-        if partial > 0 || self.pending.iter().any(|p| !p.complete || (p.end_lost && p.answer.is_none())) {
-            let lost_end = self.pending.back().filter(|p| p.end_lost).and_then(|p| p.end);
-            let floor = if self.least_left() > 0 { self.end_behind(self.next) } else { lost_end };
-            self.pipelined |= self.least_left() > 0 && floor.is_none();
+        let begun = self.unanswered();
+        ledger.drop_exchanges(Drop::Unpaired, begun as u64);
+        let is_partial = matches!(self.state, State::Head(_));
+        if is_partial || self.pending.iter().any(|p| !p.complete || (p.end_lost && p.answer.is_none())) {
             // This answer was one of theirs.
-            self.resume.lose((waiting + partial).saturating_sub(1), floor);
+            self.lose_requests(begun.saturating_sub(1));
         }
+        self.keep_answered();
+        self.doubted = false;
+    }
+
+    /// Lets go of all that is under way, to make room: what is not answered is dropped for `why`, and their answers find nothing.
+    pub fn let_go(&mut self, why: Drop, ledger: &mut Ledger) {
+        let begun = self.unanswered();
+        if begun == 0 && self.is_between() {
+            return;
+        }
+        ledger.drop_exchanges(why, begun as u64);
+        // Answered, and nobody will know where its body ends: what follows may look like requests.
+        self.pipelined |= matches!(self.state, State::Chunked(_)) && self.is_answered();
+        self.lose_requests(begun);
+        self.keep_answered();
+        self.pending.shrink_to_fit();
+        self.ack_at_gap = self.last_ack;
+        self.lose_order();
+    }
+
+    /// What was begun is forgotten, and so many answers to it are to come.
+    fn lose_requests(&mut self, answers: usize) {
+        let lost_end = self.pending.back().filter(|p| p.end_lost).and_then(|p| p.end);
+        let floor = if self.least_left() > 0 { self.end_behind(self.next) } else { lost_end };
+        self.pipelined |= self.least_left() > 0 && floor.is_none();
+        self.resume.lose(answers, floor);
+    }
+
+    fn keep_answered(&mut self) {
         self.pending.retain(|p| p.answer.is_some());
         for pending in self.pending.iter_mut().filter(|p| !p.complete) {
             // Answered, and its end will not be seen.
@@ -447,7 +501,6 @@ impl Requests {
         if !self.is_dead() {
             self.state = State::Resync;
         }
-        self.doubted = false;
     }
 
     /// There are signs that the client does not wait for answers. What was taken for requests
@@ -461,7 +514,11 @@ impl Requests {
 
     /// The oldest request when it and its answer are complete.
     pub fn take_ready(&mut self) -> Option<Pending> {
-        self.pending.pop_front_if(|p| p.answer.is_some() && p.complete)
+        let ready = self.pending.pop_front_if(|p| p.answer.is_some() && p.complete);
+        if self.pending.is_empty() && self.pending.capacity() > KEEP_PENDING {
+            self.pending = VecDeque::new();
+        }
+        ready
     }
 
     /// The connection is over: what is answered is given out, the rest is dropped for `why`.
@@ -515,8 +572,7 @@ impl Requests {
             Ok(parsed) => parsed,
             Err(error) => return self.fail(error, ledger),
         };
-        let bytes: usize = self.pending.iter().map(Pending::memory).sum();
-        if self.pending.len() >= MAX_PENDING || bytes > MAX_PENDING_BYTES {
+        if self.pending.len() >= MAX_PENDING || self.memory() > MAX_PENDING_BYTES {
             ledger.drop_exchange(Drop::TooManyPending);
             self.state = State::Dead;
             return;
@@ -533,6 +589,7 @@ impl Requests {
             end_lost: false,
             anchor: start.origin.ack,
             body: Vec::new(),
+            stripped: 0,
             body_length: 0,
             body_truncated: false,
             complete: false,
@@ -565,7 +622,7 @@ impl Requests {
     /// Once the cap is reached: where the next wanted byte stands, when that is worth telling the kernel.
     fn skip_rest(&mut self, next: u32, left: u64) {
         const WORTH_BYTES: u64 = 16 << 10;
-        let full = self.pending.back().is_some_and(|p| p.body.len() >= self.max_body_bytes);
+        let full = self.pending.back().is_some_and(|p| p.stripped > 0 || p.body.len() >= self.max_body_bytes);
         // Sequence comparisons hold for 2 GiB; a longer body is captured and thrown away here.
         if full && left > WORTH_BYTES && left < 1 << 30 {
             self.wanted_from = Some(next.wrapping_add(left as u32));
@@ -785,7 +842,7 @@ impl Sink for Requests {
     fn is_wanted(&self, seq: u32) -> bool {
         self.pending.iter().any(|p| {
             let start = p.head_end.wrapping_sub(p.head_length);
-            let kept = p.head_length as usize + p.body.len();
+            let kept = p.head_length as usize + p.stripped + p.body.len();
             let at = ahead(seq, start);
             at >= 0 && (at.unsigned_abs() as usize) < kept
         })

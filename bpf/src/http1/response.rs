@@ -72,6 +72,22 @@ impl Responses {
         matches!(self.state, State::Lost)
     }
 
+    /// On the heap.
+    pub fn memory(&self) -> usize {
+        match &self.state {
+            State::Head(partial) => partial.capacity(),
+            State::Chunked(chunked) => chunked.memory(),
+            _ => 0,
+        }
+    }
+
+    /// Lets go of a head that is not all there.
+    pub fn let_go(&mut self, requests: &mut Requests) {
+        if self.memory() > 0 {
+            self.lost(requests);
+        }
+    }
+
     /// Within no response, as far as is known.
     pub fn is_between(&self) -> bool {
         match &self.state {

@@ -21,6 +21,8 @@ use crate::record::{self, Record};
 use crate::seq::ahead;
 use crate::wire;
 
+/// The keys of both directions, and their secrets.
+const KEY_BYTES: usize = 1536;
 /// Bytes of records that may be opened in vain on one connection while its place is looked for: each costs as much as one
 /// that verifies, and whoever forges segments decides how many there are.
 const SEARCH_BYTES: usize = 8 << 20;
@@ -267,6 +269,11 @@ impl Connection {
 
     pub fn held_bytes(&self) -> usize {
         self.client.held_bytes() + self.server.held_bytes()
+    }
+
+    /// With itself, and its keys.
+    pub fn memory(&self) -> usize {
+        size_of::<Self>() + KEY_BYTES + self.client.memory() + self.server.memory() + self.plain.capacity()
     }
 
     /// A record's end that the kernel, which copies everything, may go on from.

@@ -97,6 +97,12 @@ impl Half {
     pub fn held_bytes(&self) -> usize {
         self.records.len()
     }
+
+    /// On the heap.
+    pub fn memory(&self) -> usize {
+        let seconds: usize = self.seconds.iter().map(|(_, bytes)| bytes.len()).sum();
+        self.records.memory() + self.origins.capacity() * size_of::<(u32, Origin)>() + seconds
+    }
 }
 
 /// Which of so many copies to swap one after the other so that every choice of them stands in place once, or, of many, all up

@@ -2,6 +2,8 @@
 /// RFC 8446 section 5.1
 pub const HEADER_BYTES: usize = 5;
 /// RFC 5246 section 6.2.3; TLS 1.3 allows less.
+use crate::memory;
+
 const MAX_FRAGMENT_BYTES: usize = (1 << 14) + 2048;
 
 /// What stands at the place where a record is due.
@@ -49,10 +51,7 @@ impl Records {
     }
 
     pub fn push(&mut self, bytes: &[u8]) {
-        if self.taken == self.bytes.len() {
-            self.bytes.clear();
-            self.taken = 0;
-        } else if self.taken > self.bytes.len() / 2 {
+        if self.taken > self.bytes.len() / 2 {
             self.bytes.drain(..self.taken);
             self.taken = 0;
         }
@@ -64,6 +63,16 @@ impl Records {
         let len = len.min(self.len());
         self.taken += len;
         self.at = self.at.wrapping_add(len as u32);
+        if self.taken == self.bytes.len() {
+            self.bytes.clear();
+            self.taken = 0;
+            memory::give_back(&mut self.bytes);
+        }
+    }
+
+    /// On the heap.
+    pub fn memory(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// Forgets what is there and goes on at `at`; says how much that was.

@@ -293,6 +293,7 @@ impl Watch {
             agent_version: "test".to_owned(),
             ring_bytes: 1 << 22,
             max_flows: 1024,
+            max_connections_bytes: 64 << 20,
             max_queue_bytes: 32 << 20,
             max_batch_bytes: 1 << 20,
             limits: Limits {
