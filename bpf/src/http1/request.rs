@@ -166,6 +166,8 @@ impl PartialHead {
 pub struct Requests {
     state: State,
     pub pending: VecDeque<Pending>,
+    /// What those take on the heap, added up as they change: there may be many of them, and a client that sends a byte at a time.
+    pending_bytes: usize,
     regime: Regime,
     /// Both directions were seen whole from the start; else exchanges say that they rest on acknowledgements.
     proven: bool,
@@ -199,6 +201,7 @@ impl Requests {
         Self {
             state: if joined { State::Resync } else { State::Start },
             pending: VecDeque::new(),
+            pending_bytes: 0,
             regime: if joined { Regime::Anchor } else { Regime::Order },
             proven: !joined,
             pipelined: false,
@@ -366,8 +369,12 @@ impl Requests {
             State::Chunked(chunked) => chunked.memory(),
             _ => 0,
         };
-        let each: usize = self.pending.iter().map(Pending::memory).sum();
-        partial + self.pending.capacity() * size_of::<Pending>() + each
+        debug_assert_eq!(self.pending_bytes, self.pending.iter().map(Pending::memory).sum::<usize>());
+        partial + self.pending.capacity() * size_of::<Pending>() + self.pending_bytes
+    }
+
+    fn add_up(&mut self) {
+        self.pending_bytes = self.pending.iter().map(Pending::memory).sum();
     }
 
     /// Lets the bodies go; the requests stay.
@@ -377,6 +384,7 @@ impl Requests {
             pending.body_truncated = true;
             ledger.bodies_stripped += 1;
         }
+        self.add_up();
     }
 
     /// Takes the response whose first byte is at the end of `begin`, sent with `ack`; nothing of HTTP is in `begin` before
@@ -436,6 +444,7 @@ impl Requests {
                     index += 1;
                     index > at || p.answer.is_some()
                 });
+                self.add_up();
                 if !self.pending.iter().any(|p| p.end_lost) {
                     // One certain pair, and nothing missing since: the next ones follow in order.
                     self.regime = Regime::Order;
@@ -446,7 +455,9 @@ impl Requests {
         let proven = self.proven;
         let pending = self.pending.get_mut(at)?;
         pending.proven = proven;
+        self.pending_bytes -= pending.memory();
         pending.answer = Some(answer);
+        self.pending_bytes += pending.memory();
         pending.answer_ack = Some(ack);
         self.pipelined |= pending.hides_requests();
         Some(pending.method.clone())
@@ -491,6 +502,7 @@ impl Requests {
 
     fn keep_answered(&mut self) {
         self.pending.retain(|p| p.answer.is_some());
+        self.add_up();
         for pending in self.pending.iter_mut().filter(|p| !p.complete) {
             // Answered, and its end will not be seen.
             pending.complete = true;
@@ -515,6 +527,7 @@ impl Requests {
     /// The oldest request when it and its answer are complete.
     pub fn take_ready(&mut self) -> Option<Pending> {
         let ready = self.pending.pop_front_if(|p| p.answer.is_some() && p.complete);
+        self.pending_bytes -= ready.as_ref().map_or(0, Pending::memory);
         if self.pending.is_empty() && self.pending.capacity() > KEEP_PENDING {
             self.pending = VecDeque::new();
         }
@@ -527,6 +540,7 @@ impl Requests {
             ledger.drop_exchange(if why == Drop::NoResponse { Drop::Incomplete } else { why });
         }
         self.state = State::Dead;
+        self.pending_bytes = 0;
         let mut answered = Vec::new();
         for mut pending in self.pending.drain(..) {
             if pending.answer.is_none() {
@@ -616,6 +630,7 @@ impl Requests {
                 State::Start
             }
         };
+        self.pending_bytes += pending.memory();
         self.pending.push_back(pending);
     }
 
@@ -637,7 +652,9 @@ impl Requests {
         pending.body_length += data.len() as u64;
         if !pending.body_truncated {
             let room = max.saturating_sub(pending.body.len()).min(data.len());
+            self.pending_bytes -= pending.body.capacity();
             pending.body.extend_from_slice(&data[..room]);
+            self.pending_bytes += pending.body.capacity();
             pending.body_truncated = room < data.len();
         }
     }
@@ -761,13 +778,15 @@ impl Requests {
                 Ok(Piece::End(n)) => {
                     let trailers = head::headers(&Bytes::copy_from_slice(chunked.trailers()));
                     if let Some(pending) = self.pending.back_mut() {
+                        self.pending_bytes -= pending.memory();
                         pending.trailers = trailers;
+                        self.pending_bytes += pending.memory();
                     }
                     self.complete(seq.wrapping_add(n as u32), Some(origin.ktime_ns));
                     n
                 }
                 Err(error) => {
-                    self.pending.pop_back();
+                    self.pending_bytes -= self.pending.pop_back().as_ref().map_or(0, Pending::memory);
                     self.fail(error, ledger);
                     bytes.len()
                 }
