@@ -76,7 +76,7 @@ export interface Ledger {
     delivered: number;
     dropped: Record<string, number>;
     inFlight: number;
-    /** Exchanges whose body was taken out to make room in the queue; they stay, marked `body_truncated`. */
+    /** Bodies taken out of exchanges in the queue, or of requests not yet answered, to make room; these stay, marked `body_truncated`. */
     bodiesStripped: number;
   };
   bytes: {

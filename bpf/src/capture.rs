@@ -15,6 +15,7 @@ use crate::flows::{Flows, discard_released};
 use crate::hold::Hold;
 use crate::kernel::{Drained, Kernel, Kind, Mark, Rings, Storage};
 use crate::ledger::{Discard, Drop, Ledger};
+use crate::packed::Packed;
 use crate::queue::{Encoded, Queue};
 use crate::record::Record;
 use crate::rounds::{Collected, Rounds};
@@ -342,7 +343,7 @@ struct Finished<'a> {
     targets: &'a mut HashMap<u64, Target>,
     nameless: &'a HashMap<u64, Option<u64>>,
     wall_offset_ns: u64,
-    out: Vec<(Fate, Exchange)>,
+    out: Vec<(Fate, Packed)>,
 }
 
 enum Fate {
@@ -357,7 +358,7 @@ impl Finished<'_> {
             timing.request_start_ns += self.wall_offset_ns;
         }
         let fate = self.fate(target);
-        self.out.push((fate, exchange));
+        self.out.push((fate, Packed::of(&exchange)));
     }
 
     fn fate(&mut self, cgroup: u64) -> Fate {

@@ -3,8 +3,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::ledger::{Drop, Ledger};
-use crate::queue::memory;
-use crate::wire::Exchange;
+use crate::packed::Packed;
 
 /// A container is named within milliseconds by its mounts, or within some seconds by its pod's status.
 pub const HOLD_FOR: Duration = Duration::from_secs(10);
@@ -13,8 +12,7 @@ const MAX_BYTES: usize = 4 << 20;
 struct Held {
     cgroup: u64,
     since: Instant,
-    bytes: usize,
-    exchange: Exchange,
+    exchange: Packed,
 }
 
 /// What one cgroup has in here.
@@ -63,11 +61,11 @@ impl Hold {
         self.held.len()
     }
 
-    pub fn push(&mut self, cgroup: u64, exchange: Exchange, now: Instant, ledger: &mut Ledger) {
-        let bytes = memory(&exchange);
+    pub fn push(&mut self, cgroup: u64, exchange: Packed, now: Instant, ledger: &mut Ledger) {
+        let bytes = exchange.memory();
         let key = self.next;
         self.next += 1;
-        self.held.insert(key, Held { cgroup, since: now, bytes, exchange });
+        self.held.insert(key, Held { cgroup, since: now, exchange });
         self.bytes += bytes;
         let share = self.shares.entry(cgroup).or_default();
         self.by_size.remove(&(share.bytes, cgroup));
@@ -83,7 +81,7 @@ impl Hold {
     }
 
     /// Those of one cgroup, in their order.
-    pub fn take(&mut self, cgroup: u64) -> Vec<Exchange> {
+    pub fn take(&mut self, cgroup: u64) -> Vec<Packed> {
         let Some(share) = self.shares.remove(&cgroup) else {
             return Vec::new();
         };
@@ -118,9 +116,10 @@ impl Hold {
 
     /// `key` is the oldest of its cgroup.
     fn lose(&mut self, key: u64, ledger: &mut Ledger) {
-        let Some(Held { cgroup, bytes, .. }) = self.held.remove(&key) else {
+        let Some(Held { cgroup, exchange, .. }) = self.held.remove(&key) else {
             return;
         };
+        let bytes = exchange.memory();
         self.bytes -= bytes;
         if let Some(share) = self.shares.get_mut(&cgroup) {
             self.by_size.remove(&(share.bytes, cgroup));
@@ -142,10 +141,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::Request;
+    use crate::wire::{Exchange, Request};
 
-    fn exchange(body: usize) -> Exchange {
-        Exchange { request: Some(Request { body: vec![7; body].into(), ..Request::default() }), ..Exchange::default() }
+    fn numbered(body: usize, sequence: u32) -> Packed {
+        let request = Request { body: vec![7; body].into(), ..Request::default() };
+        Packed::of(&Exchange { request: Some(request), sequence, ..Exchange::default() })
+    }
+
+    fn exchange(body: usize) -> Packed {
+        numbered(body, 0)
     }
 
     #[test]
@@ -154,7 +158,7 @@ mod tests {
         for (cgroup, body) in [(1, 10), (2, 20), (1, 30)] {
             hold.push(cgroup, exchange(body), start, &mut ledger);
         }
-        let bodies: Vec<usize> = hold.take(1).iter().map(|e| e.request.as_ref().unwrap().body.len()).collect();
+        let bodies: Vec<usize> = hold.take(1).iter().map(|e| e.unpack().request.unwrap().body.len()).collect();
         assert_eq!((bodies, hold.len()), (vec![10, 30], 1));
         hold.expire(start + HOLD_FOR / 2, &mut ledger);
         assert_eq!(ledger.dropped_total(), 0);
@@ -237,7 +241,7 @@ mod tests {
         }
 
         fn numbers(&self) -> Vec<u32> {
-            self.held.values().map(|held| held.exchange.sequence).collect()
+            self.held.values().map(|held| held.exchange.unpack().sequence).collect()
         }
     }
 
@@ -251,8 +255,8 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Push { cgroup, body } => {
-                        let one = Exchange { sequence: pushed, ..exchange(body) };
-                        plain.push(cgroup, now, memory(&one), pushed);
+                        let one = numbered(body, pushed);
+                        plain.push(cgroup, now, one.memory(), pushed);
                         pushed += 1;
                         let before = (0..CGROUPS).map(|id| (id, hold.bytes_of(id)));
                         let part = ROOM / CGROUPS as usize;
@@ -263,7 +267,7 @@ mod tests {
                         }
                     }
                     Step::Take(cgroup) => {
-                        let numbers: Vec<u32> = hold.take(cgroup).iter().map(|one| one.sequence).collect();
+                        let numbers: Vec<u32> = hold.take(cgroup).iter().map(|one| one.unpack().sequence).collect();
                         taken += numbers.len();
                         prop_assert_eq!(numbers, plain.take(cgroup));
                     }

@@ -27,6 +27,7 @@ mod kernel;
 mod ledger;
 pub mod library;
 mod memory;
+mod packed;
 mod queue;
 mod record;
 #[cfg(test)]

@@ -6,12 +6,27 @@ use bytes::Bytes;
 use prost::Message;
 
 use crate::ledger::{Drop, Ledger};
-use crate::wire::{Exchange, ExchangeBatch, Identity};
+use crate::packed::Packed;
+use crate::wire::Identity;
 
 struct Queued {
-    exchange: Exchange,
+    exchange: Packed,
     identity: Arc<Identity>,
-    bytes: usize,
+}
+
+/// `wire::ExchangeBatch`, its exchanges encoded already: bytes and a message are the same when encoded.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Batch {
+    #[prost(bytes = "bytes", tag = "1")]
+    id: Bytes,
+    #[prost(string, tag = "2")]
+    node: String,
+    #[prost(string, tag = "3")]
+    agent_version: String,
+    #[prost(message, repeated, tag = "4")]
+    targets: Vec<Identity>,
+    #[prost(bytes = "bytes", repeated, tag = "5")]
+    exchanges: Vec<Bytes>,
 }
 
 /// One encoded batch and how many exchanges are in it.
@@ -44,39 +59,34 @@ impl Queue {
         self.bytes
     }
 
-    pub fn push(&mut self, exchange: Exchange, identity: Arc<Identity>, ledger: &mut Ledger) {
-        let bytes = memory(&exchange);
-        self.bytes += bytes;
-        self.exchanges.push_back(Queued { exchange, identity, bytes });
+    pub fn push(&mut self, exchange: Packed, identity: Arc<Identity>, ledger: &mut Ledger) {
+        self.bytes += exchange.memory();
+        self.exchanges.push_back(Queued { exchange, identity });
         while self.bytes > self.max_bytes && self.stripped < self.exchanges.len() {
             self.strip(self.stripped, ledger);
             self.stripped += 1;
         }
-        while self.bytes > self.max_bytes
-            && let Some(oldest) = self.exchanges.pop_front()
-        {
-            self.bytes -= oldest.bytes;
-            self.stripped = self.stripped.saturating_sub(1);
+        while self.bytes > self.max_bytes && self.pop(|_| true).is_some() {
             ledger.drop_exchange(Drop::QueueFull);
         }
     }
 
     fn strip(&mut self, at: usize, ledger: &mut Ledger) {
-        let Some(queued) = self.exchanges.get_mut(at) else {
+        let Some(Queued { exchange, .. }) = self.exchanges.get_mut(at) else {
             return;
         };
-        let Some(request) = queued.exchange.request.as_mut() else {
-            return;
-        };
-        if request.body.is_empty() {
-            return;
+        let before = exchange.memory();
+        if exchange.strip_body() {
+            ledger.bodies_stripped += 1;
+            self.bytes = self.bytes - before + exchange.memory();
         }
-        request.body = Bytes::new();
-        request.body_truncated = true;
-        ledger.bodies_stripped += 1;
-        let bytes = memory(&queued.exchange);
-        self.bytes -= queued.bytes - bytes;
-        queued.bytes = bytes;
+    }
+
+    fn pop(&mut self, is_wanted: impl Fn(&Packed) -> bool) -> Option<Queued> {
+        let oldest = self.exchanges.pop_front_if(|queued| is_wanted(&queued.exchange))?;
+        self.bytes -= oldest.exchange.memory();
+        self.stripped = self.stripped.saturating_sub(1);
+        Some(oldest)
     }
 
     /// The oldest exchanges, up to about `max_bytes` encoded, at least one; `None` when there is none.
@@ -87,26 +97,26 @@ impl Queue {
         let mut random = [0u8; 16];
         // The kernel's generator does not fail once it is seeded, long before any agent runs.
         getrandom::fill(&mut random).ok()?;
-        let mut batch = ExchangeBatch {
+        let mut exchanges = Vec::new();
+        let mut targets: Vec<Arc<Identity>> = Vec::new();
+        let mut bytes = 0;
+        while let Some(Queued { exchange, identity }) =
+            self.pop(|exchange| bytes == 0 || bytes + exchange.encoded_len() <= max_bytes)
+        {
+            bytes += exchange.encoded_len();
+            let at = targets.iter().position(|t| Arc::ptr_eq(t, &identity)).unwrap_or_else(|| {
+                targets.push(identity);
+                targets.len() - 1
+            });
+            exchanges.push(exchange.into_field(at as u32));
+        }
+        let batch = Batch {
             id: Bytes::copy_from_slice(&random),
             node: self.node.clone(),
             agent_version: self.agent_version.clone(),
-            ..ExchangeBatch::default()
+            targets: targets.iter().map(|t| t.as_ref().clone()).collect(),
+            exchanges,
         };
-        let mut targets: Vec<Arc<Identity>> = Vec::new();
-        let mut bytes = 0;
-        while let Some(mut queued) = self.exchanges.pop_front_if(|q| bytes == 0 || bytes + q.bytes <= max_bytes) {
-            bytes += queued.bytes;
-            self.bytes -= queued.bytes;
-            self.stripped = self.stripped.saturating_sub(1);
-            let at = targets.iter().position(|t| Arc::ptr_eq(t, &queued.identity)).unwrap_or_else(|| {
-                targets.push(queued.identity.clone());
-                targets.len() - 1
-            });
-            queued.exchange.target = at as u32;
-            batch.exchanges.push(queued.exchange);
-        }
-        batch.targets = targets.iter().map(|t| t.as_ref().clone()).collect();
         Some(Encoded {
             id: random.iter().map(|b| format!("{b:02x}")).collect(),
             exchanges: batch.exchanges.len() as u32,
@@ -115,20 +125,14 @@ impl Queue {
     }
 }
 
-/// Encoded size, and what each header costs in memory beside its bytes.
-pub fn memory(exchange: &Exchange) -> usize {
-    const HEADER_BYTES: usize = 64;
-    let headers = exchange.request.as_ref().map_or(0, |request| request.headers.len());
-    exchange.encoded_len() + headers * HEADER_BYTES
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Request;
+    use crate::wire::{Exchange, ExchangeBatch, Request};
 
-    fn exchange(body: usize) -> Exchange {
-        Exchange { request: Some(Request { body: vec![7; body].into(), ..Request::default() }), ..Exchange::default() }
+    fn exchange(body: usize) -> Packed {
+        let request = Request { body: vec![7; body].into(), ..Request::default() };
+        Packed::of(&Exchange { request: Some(request), ..Exchange::default() })
     }
 
     fn queue(max_bytes: usize) -> Queue {

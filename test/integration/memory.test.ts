@@ -7,7 +7,9 @@ import type { ExecutionContext } from 'ava';
 import { openAgent } from '../harness/agent-program.ts';
 import { openCgroup, openNginx } from '../harness/capture.ts';
 import { temporaryDirectory } from '../harness/directory.ts';
+import { runLoad } from '../harness/load.ts';
 import { sendNumbered } from '../harness/numbered.ts';
+import { openPlace } from '../harness/place.ts';
 import { idOfLine, parseLines } from '../harness/printed.ts';
 import { residentBytes } from '../harness/processes.ts';
 import { rootTest } from '../harness/root-test.ts';
@@ -17,10 +19,12 @@ const CONNECTIONS = 1500;
 const LIMIT_BYTES = 320 * 2 ** 20;
 const QUIET_REQUESTS = 400;
 
+/** The server does not come to what stands behind a download that nobody reads. */
+const PIPELINED = `GET /10m.bin HTTP/1.1\r\nHost: a\r\n\r\n${'GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(1000)}`;
+const UNFINISHED = `POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n${'x'.repeat(65_000)}`;
 const GREED = {
-  // The server does not come to what stands behind a download that nobody reads.
-  'pipelined requests behind a download that nobody reads': `GET /10m.bin HTTP/1.1\r\nHost: a\r\n\r\n${'GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(1000)}`,
-  'uploads that do not end': `POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n${'x'.repeat(65_000)}`,
+  'pipelined requests behind a download that nobody reads': PIPELINED,
+  'uploads that do not end': UNFINISHED,
 };
 
 /** Connections that each say `text` and then nothing, until the test ends. */
@@ -68,3 +72,19 @@ for (const [greed, text] of Object.entries(GREED)) {
     t.deepEqual(told.sort(), ids.sort());
   });
 }
+
+rootTest('nor do they with a queue full of small exchanges, when the processor is absent', async (t) => {
+  const place = await openPlace(t);
+  const agent = await place.openAgent();
+  const url = `http://127.0.0.1:${place.nginx.port}/text`;
+  const queueFull = async () => ((await agent.ledger()).exchanges.dropped.queue_full ?? 0) > 0;
+  for (let round = 0; round < 20 && !(await queueFull()); round++) await runLoad(url, 2);
+  t.true(await queueFull());
+  const before = residentBytes(agent.pid);
+  await hold(t, place.nginx.port, PIPELINED);
+  const after = residentBytes(agent.pid);
+  const { exchanges, closes } = await agent.ledger();
+  t.log(`${before >> 20} MiB before, ${after >> 20} MiB after`, exchanges);
+  t.true(closes);
+  t.true(after < LIMIT_BYTES, `${after} bytes`);
+});
