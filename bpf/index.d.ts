@@ -11,8 +11,9 @@ export interface CaptureOptions {
   /** Connections followed at once; the one idle longest leaves first. Default 32768. */
   maxFlows?: number;
   /**
-   * Memory that all connections together may take, with the requests that wait for their answers. Default 64 MiB. Of the
-   * targets that take more than their share the largest connections give way: bodies first, then all that they hold.
+   * Memory that all connections together may hold: segments, records, requests that wait for their answers. Default 64 MiB,
+   * besides up to 5 KiB for each. Of the targets that hold more than their share the largest connections give way: bodies
+   * first, then all that they hold.
    */
   maxConnectionsBytes?: number;
   /** Bytes held per connection while segments are missing. Default 262144. */

@@ -21,7 +21,7 @@ const MAX_WAITING: usize = 1024;
 pub struct Flows {
     flows: HashMap<u64, Flow>,
     max: usize,
-    /// What all take of memory, and may.
+    /// What all hold, and may.
     bytes: usize,
     max_bytes: usize,
     limits: Limits,
@@ -59,13 +59,13 @@ impl Flows {
         self
     }
 
-    /// What all connections together may take of memory.
+    /// What all connections together may hold.
     pub fn with_max_bytes(mut self, max_bytes: usize) -> Self {
         self.max_bytes = max_bytes;
         self
     }
 
-    /// What all connections take of memory.
+    /// What all connections hold.
     #[cfg(test)]
     pub fn memory(&self) -> usize {
         self.bytes

@@ -2,12 +2,9 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-/// What an empty buffer may keep for the next time.
-const KEEP_BYTES: usize = 4096;
-
-/// An empty buffer that was large gives its memory back: a connection may rest for long.
+/// An empty buffer gives its memory back: most connections rest, for long.
 pub fn give_back(buffer: &mut Vec<u8>) {
-    if buffer.is_empty() && buffer.capacity() > KEEP_BYTES {
+    if buffer.is_empty() {
         *buffer = Vec::new();
     }
 }

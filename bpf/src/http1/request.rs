@@ -15,9 +15,6 @@ use crate::wire::Header;
 /// Requests outstanding on one connection; nginx and Node answer far fewer at once.
 const MAX_PENDING: usize = 1024;
 
-/// Room for so many is kept for the next ones.
-const KEEP_PENDING: usize = 8;
-
 /// Memory that one connection's outstanding requests may take, heads and kept bodies.
 const MAX_PENDING_BYTES: usize = 1 << 20;
 
@@ -528,7 +525,8 @@ impl Requests {
     pub fn take_ready(&mut self) -> Option<Pending> {
         let ready = self.pending.pop_front_if(|p| p.answer.is_some() && p.complete);
         self.pending_bytes -= ready.as_ref().map_or(0, Pending::memory);
-        if self.pending.is_empty() && self.pending.capacity() > KEEP_PENDING {
+        if ready.is_some() && self.pending.is_empty() {
+            // Most connections rest, for long.
             self.pending = VecDeque::new();
         }
         ready

@@ -17,12 +17,11 @@ use crate::http1::request::{Begin, Requests};
 use crate::http1::response::Responses;
 use crate::inbound::{Origin, Sink};
 use crate::ledger::{Discard, Ledger};
+use crate::memory;
 use crate::record::{self, Record};
 use crate::seq::ahead;
 use crate::wire;
 
-/// The keys of both directions, and their secrets.
-const KEY_BYTES: usize = 1536;
 /// Bytes of records that may be opened in vain on one connection while its place is looked for: each costs as much as one
 /// that verifies, and whoever forges segments decides how many there are.
 const SEARCH_BYTES: usize = 8 << 20;
@@ -271,9 +270,9 @@ impl Connection {
         self.client.held_bytes() + self.server.held_bytes()
     }
 
-    /// With itself, and its keys.
+    /// On the heap, but for its keys.
     pub fn memory(&self) -> usize {
-        size_of::<Self>() + KEY_BYTES + self.client.memory() + self.server.memory() + self.plain.capacity()
+        self.session.memory() + self.client.memory() + self.server.memory() + self.plain.capacity()
     }
 
     /// A record's end that the kernel, which copies everything, may go on from.
@@ -548,6 +547,8 @@ impl Connection {
         if self.session.facts().alpn == Alpn::Protocol(b"h2") {
             self.go_dark(Why::Http2, ledger);
         }
+        self.plain.clear();
+        memory::give_back(&mut self.plain);
     }
 
     /// Another copy of the client's bytes may be the one that the server took.

@@ -45,7 +45,7 @@ impl Half {
             self.origins.pop_front();
         }
         if self.records.len() == 0 {
-            self.origins.clear();
+            self.origins = VecDeque::new();
         }
         self.seconds.retain(|(seq, bytes)| ahead(seq.wrapping_add(bytes.len() as u32), at) > 0);
     }

@@ -1,4 +1,5 @@
 //! Handshake messages out of records: they may be spread over several, and several may share one (RFC 8446 section 5.1).
+use crate::memory;
 
 /// A hello with post-quantum key shares and many tickets is some kilobytes; the format allows no ClientHello much over this.
 const MAX_KEPT_BYTES: usize = 64 << 10;
@@ -34,6 +35,11 @@ impl Messages {
         self.left = 0;
     }
 
+    /// On the heap.
+    pub fn memory(&self) -> usize {
+        self.kept.capacity()
+    }
+
     /// Calls `each` with every message that ends in `bytes`; ends early with its error. `wanted`: kinds whose body is read.
     /// Costs a copy of what is wanted, and a step for each message.
     pub fn push<E: From<TooLong>>(
@@ -65,6 +71,7 @@ impl Messages {
             }
             let ended = each(Message { kind, body: &self.kept[HEADER_BYTES..], ends_record: bytes.is_empty() });
             self.kept.clear();
+            memory::give_back(&mut self.kept);
             ended?;
         }
         Ok(())

@@ -132,6 +132,11 @@ impl Session {
         }
     }
 
+    /// On the heap, but for its keys.
+    pub fn memory(&self) -> usize {
+        self.client.messages.memory() + self.server.messages.memory()
+    }
+
     /// One whole record: the five bytes of its header, and its fragment. `plain` is cleared, and filled if the result is
     /// `Data` or `Early`.
     ///
