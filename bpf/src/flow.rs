@@ -267,9 +267,14 @@ impl Flow {
     pub fn let_go(&mut self, why: Drop, ledger: &mut Ledger, done: &mut impl FnMut(wire::Exchange)) {
         self.inbound.forget_recent();
         self.inbound.finish(Discard::ConnectionsFull, ledger);
-        self.requests.let_go(why, ledger);
+        let are_places_exact = self.tls.is_none() || self.called.is_some();
+        self.requests.let_go(why, are_places_exact, ledger);
         self.responses.let_go(&mut self.requests);
+        if let Some(tls) = &mut self.tls {
+            tls.let_go(ledger);
+        }
         self.give_ready(done);
+        self.settle(ledger);
     }
 
     /// Tells how its TLS stands, as far as that has changed since the last call.
@@ -494,6 +499,7 @@ impl Flow {
             response_delay_ns: pending.answer.as_ref().map(|a| a.ktime_ns.saturating_sub(pending.start_ns)),
         };
         let pairing = match (&self.called, pending.proven) {
+            (Some(_), _) if pending.restarted => wire::Pairing::Acknowledgement,
             (Some(_), _) => wire::Pairing::Call,
             (None, true) => wire::Pairing::Order,
             (None, false) => wire::Pairing::Acknowledgement,

@@ -635,10 +635,11 @@ fn where_a_connection_made_room_the_rest_of_what_it_let_go_is_no_request() {
     const SHORT: &str = "POST /upload HTTP/1.1\r\nContent-Length: 6\r\n\r\nxxxx";
     const LONG: &str = "POST /upload HTTP/1.1\r\nContent-Length: 1000\r\n\r\nxxxx";
     let next = || Client("GET /1 HTTP/1.1\r\n\r\n");
-    // Of a client that waits, what follows is found again.
-    for (begin, rest) in [(CHUNK, "xx\r\n0\r\n\r\n"), (SHORT, "xx")] {
+    // Of a client that waits, what follows is found again where the end of the body is certain.
+    for (begin, rest, is_found) in [(SHORT, "xx", true), (CHUNK, "xx\r\n0\r\n\r\n", false)] {
         let pieces = [Client(begin), Room, Client(rest), Server(201), next(), Server(200)];
-        assert_eq!(told(&pieces, false), [("/1".to_owned(), 200)]);
+        let expected = is_found.then(|| ("/1".to_owned(), 200));
+        assert_eq!(told(&pieces, false), expected.into_iter().collect::<Vec<_>>(), "{begin}");
     }
     // What seems to follow is body, before the answer, and behind an early one.
     for (begin, early, late) in [CHUNK, CHUNKED, LONG]

@@ -1,11 +1,12 @@
 //! All connections, bounded: of too many the one idle longest leaves first, and where they hold too much, one that holds most.
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, VecDeque};
 
 use hashbrown::HashMap;
 
 use crate::flow::{Flow, Limits, Wish};
 use crate::ledger::{Discard, Drop, Ledger};
-use crate::memory::{Giver, Taken, givers};
+use crate::memory::{Giver, Ids, Taken, givers};
 use crate::record::Record;
 use crate::tls::{self, Store};
 use crate::tls_calls::{Call, CallKind};
@@ -15,6 +16,8 @@ use crate::wire;
 const IDLE_NS: u64 = 3_600_000_000_000;
 /// A secret is logged before its library sends what it encrypts with it; this allows for a slow agent.
 const UNLOGGED_NS: u64 = 2_000_000_000;
+/// What a connection may hold that has let go of all that it can.
+const SMALL_BYTES: usize = 1024;
 /// Connections that wait for a secret and are looked at again; more of them would tell nothing new.
 const MAX_WAITING: usize = 1024;
 
@@ -24,6 +27,8 @@ pub struct Flows {
     /// What all hold, and may.
     bytes: usize,
     max_bytes: usize,
+    /// Ended to make room. What follows may look like requests.
+    given_up: Ids,
     limits: Limits,
     store: Store,
     /// Connections of a target whose TLS stands otherwise than before.
@@ -44,6 +49,7 @@ impl Flows {
             max,
             bytes: 0,
             max_bytes: usize::MAX,
+            given_up: Ids::default(),
             limits,
             store: Store::default(),
             tls_changes: Vec::new(),
@@ -88,6 +94,10 @@ impl Flows {
             if record.payload.is_empty() {
                 return Wish::default();
             }
+            if self.given_up.has(record.flow_id) {
+                ledger.discard(Discard::ConnectionsFull, record.payload.len());
+                return Wish { ignore: true, ..Wish::default() };
+            }
             if self.flows.len() >= self.max {
                 self.evict(ledger, done);
             }
@@ -130,6 +140,10 @@ impl Flows {
         if !self.flows.contains_key(&call.flow_id) {
             if call.kind == CallKind::End {
                 return Wish::default();
+            }
+            if self.given_up.has(call.flow_id) {
+                ledger.discard(Discard::ConnectionsFull, call.payload.len());
+                return Wish { ignore: true, ..Wish::default() };
             }
             if call.of_packets {
                 // What has left was read by its packets. Not to be told twice.
@@ -292,24 +306,42 @@ impl Flows {
     }
 
     /// When all hold too much, an eighth is given up at once, so that the search is paid rarely: bodies first, then all that is
-    /// under way, and the connections themselves last.
+    /// under way. A connection that holds much even then is ended, and is not read any more.
     fn make_room(&mut self, ledger: &mut Ledger, done: &mut impl FnMut(u64, wire::Exchange)) {
         if self.bytes <= self.max_bytes {
             return;
         }
         let each = self.flows.iter().map(|(id, flow)| Taken { id: *id, target: flow.target, bytes: flow.counted });
-        for Giver { bytes, ids } in givers(each.collect(), self.max_bytes / 8 * 7) {
+        for Giver { bytes, mut ids } in givers(each.collect(), self.max_bytes / 8 * 7) {
             let goal = self.bytes.saturating_sub(bytes);
             self.ease(&ids, goal, |flow| flow.strip_bodies(ledger));
-            self.ease(&ids, goal, |flow| {
-                let target = flow.target;
-                flow.let_go(Drop::ConnectionsFull, ledger, &mut |exchange| done(target, exchange));
-            });
-            for id in ids {
-                if self.bytes > goal {
-                    self.finish_all(&[id], Drop::ConnectionsFull, ledger, done);
-                }
+            ids.sort_by_cached_key(|id| Reverse(self.flows.get(id).map_or(0, |flow| flow.counted)));
+            for id in &ids {
+                self.ease(&[*id], goal, |flow| {
+                    let target = flow.target;
+                    flow.let_go(Drop::ConnectionsFull, ledger, &mut |exchange| done(target, exchange));
+                });
+                self.give_up(*id, goal, SMALL_BYTES, ledger, done);
             }
+            // As many small ones.
+            for id in ids {
+                self.give_up(id, goal, 0, ledger, done);
+            }
+        }
+    }
+
+    /// Ends it for good if all hold more than `goal`, and it more than `least`.
+    fn give_up(
+        &mut self,
+        id: u64,
+        goal: usize,
+        least: usize,
+        ledger: &mut Ledger,
+        done: &mut impl FnMut(u64, wire::Exchange),
+    ) {
+        if self.bytes > goal && self.flows.get(&id).is_some_and(|flow| flow.counted > least) {
+            self.finish_all(&[id], Drop::ConnectionsFull, ledger, done);
+            self.given_up.add(id);
         }
     }
 

@@ -57,6 +57,8 @@ pub struct Inbound {
     recent: Vec<u8>,
     /// `next`, or where bytes that nobody wants began: those are not compared.
     recent_end: u32,
+    /// What stands before this was forgotten, and cannot be compared.
+    forgotten: Option<u32>,
     skip_to: Option<u32>,
     /// Where the client's FIN stands; it takes one sequence number itself.
     fin: Option<u32>,
@@ -73,6 +75,7 @@ impl Inbound {
             max_held_bytes,
             recent: Vec::new(),
             recent_end: next,
+            forgotten: None,
             skip_to: None,
             fin: None,
             acknowledged: None,
@@ -182,6 +185,7 @@ impl Inbound {
             self.recent.drain(..self.recent.len() - keep);
             memory::give_back(&mut self.recent);
         }
+        self.forgotten = self.forgotten.filter(|end| ahead(*end, ack) > 0);
         ack
     }
 
@@ -195,7 +199,10 @@ impl Inbound {
 
     /// What could be compared is not kept any more: further copies of it count as differing.
     pub fn forget_recent(&mut self) {
-        self.recent = Vec::new();
+        if !self.recent.is_empty() {
+            self.recent = Vec::new();
+            self.forgotten = Some(self.recent_end);
+        }
     }
 
     fn pass_over(&mut self, to: u32, skipped: bool, sink: &mut impl Sink, ledger: &mut Ledger) {
@@ -297,12 +304,18 @@ impl Inbound {
     }
 
     /// Bytes that came before: the same ones, or a conflict. Unacknowledged ones that are not kept any more
-    /// cannot be compared, and are one too, unless nobody wants them.
+    /// cannot be compared, and are one too, unless nobody wants them; where they were forgotten that is not known.
     fn compare_recent(&self, seq: u32, bytes: &[u8], sink: &mut impl Sink) {
         // recent covers [recent_end - len, recent_end).
         let start = self.recent_end.wrapping_sub(self.recent.len() as u32);
         let from = (ahead(start, seq).max(0).unsigned_abs() as usize).min(bytes.len());
-        if from > 0 && self.is_unacknowledged(seq) && sink.is_wanted(seq) {
+        let is_forgotten = self.forgotten.is_some_and(|end| ahead(end, seq) > 0);
+        let end = seq.wrapping_add(from as u32);
+        // Only their first byte may be acknowledged.
+        if from > 0
+            && (self.is_unacknowledged(seq) && sink.is_wanted(seq)
+                || is_forgotten && self.is_unacknowledged(end.wrapping_sub(1)))
+        {
             sink.conflict(seq, &bytes[..from]);
         }
         let at = (ahead(seq, start).max(0).unsigned_abs() as usize).min(self.recent.len());

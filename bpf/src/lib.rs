@@ -32,6 +32,8 @@ mod queue;
 mod record;
 #[cfg(test)]
 mod room_properties;
+#[cfg(test)]
+mod room_tests;
 mod rounds;
 mod seq;
 mod tls;

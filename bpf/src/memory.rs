@@ -1,11 +1,38 @@
 //! What connections take of memory, and who gives way when all together take too much.
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// An empty buffer gives its memory back: most connections rest, for long.
 pub fn give_back(buffer: &mut Vec<u8>) {
     if buffer.is_empty() {
         *buffer = Vec::new();
+    }
+}
+
+/// The last so many connections that were added; the kernel follows no more at once.
+#[derive(Default)]
+pub struct Ids {
+    all: HashSet<u64>,
+    in_order: VecDeque<u64>,
+}
+
+impl Ids {
+    const MOST: usize = 65536;
+
+    pub fn add(&mut self, id: u64) {
+        if !self.all.insert(id) {
+            return;
+        }
+        self.in_order.push_back(id);
+        if self.in_order.len() > Self::MOST
+            && let Some(oldest) = self.in_order.pop_front()
+        {
+            self.all.remove(&oldest);
+        }
+    }
+
+    pub fn has(&self, id: u64) -> bool {
+        self.all.contains(&id)
     }
 }
 

@@ -21,8 +21,10 @@ const MAX_PENDING_BYTES: usize = 1 << 20;
 /// Header lines of one request; nginx and Node take 100 to 2000 by default.
 const MAX_HEADERS: usize = 1000;
 
-/// The head of an answer whose headers are kept: most are shorter.
-const ANSWER_BYTES: usize = 512;
+/// Headers with what they say, on the heap.
+fn bytes_of(headers: &[Header]) -> usize {
+    headers.iter().map(|header| size_of::<Header>() + header.name.len() + header.value.len()).sum()
+}
 
 /// What is kept of a final response.
 #[derive(Debug)]
@@ -100,6 +102,8 @@ pub struct Pending {
     answer_ack: Option<u32>,
     /// `Requests::breaks` when it was taken.
     breaks: u64,
+    /// What was read before it was given up: calls were lost, or the connection made room.
+    pub restarted: bool,
 }
 
 impl Pending {
@@ -121,9 +125,9 @@ impl Pending {
 
     /// On the heap.
     fn memory(&self) -> usize {
-        let lines = |headers: &Vec<Header>| headers.capacity() * size_of::<Header>();
-        let answer = self.answer.as_ref().map_or(0, |answer| ANSWER_BYTES + lines(&answer.headers));
-        self.head_length as usize + lines(&self.headers) + lines(&self.trailers) + self.body.capacity() + answer
+        let lines = self.headers.capacity() * size_of::<Header>();
+        let answer = self.answer.as_ref().map_or(0, |answer| bytes_of(&answer.headers));
+        self.head_length as usize + lines + bytes_of(&self.trailers) + self.body.capacity() + answer
     }
 }
 
@@ -181,6 +185,10 @@ pub struct Requests {
     resume: Resume,
     /// How often answers may have been lost.
     breaks: u64,
+    /// See `restart` and `let_go`.
+    restarted: bool,
+    /// Where what was let go ends: a client that waits sends nothing behind it before the answers to that.
+    quiet_from: Option<u32>,
     /// Behind the latest bytes.
     next: u32,
     max_body_bytes: usize,
@@ -208,6 +216,8 @@ impl Requests {
             ack_at_gap: None,
             resume: Resume::Anywhere,
             breaks: 0,
+            restarted: false,
+            quiet_from: None,
             next: 0,
             max_body_bytes,
             next_sequence: 0,
@@ -337,6 +347,7 @@ impl Requests {
     /// `why`. The next request is one that begins with a packet or call, once an answer came.
     pub fn restart(&mut self, why: Drop, ledger: &mut Ledger) -> Vec<Pending> {
         let dead = self.is_dead();
+        self.restarted = true;
         self.resume.lose(1, None);
         let answered = self.finish(why, ledger);
         if !dead {
@@ -388,6 +399,7 @@ impl Requests {
     /// that. Gives the method of the request that it answers, or `None` when that cannot be known.
     pub fn answer(&mut self, begin: Begin, ack: u32, answer: Answer, ledger: &mut Ledger) -> Option<Bytes> {
         self.pipelined |= self.resume.answered(ack);
+        self.quiet_from = self.quiet_from.filter(|_| self.resume.is_behind());
         let method = self.pair(begin, ack, answer, ledger);
         if method.is_none() {
             self.note_unpaired(begin, ack);
@@ -466,35 +478,46 @@ impl Requests {
         ledger.drop_exchanges(Drop::Unpaired, begun as u64);
         let is_partial = matches!(self.state, State::Head(_));
         if is_partial || self.pending.iter().any(|p| !p.complete || (p.end_lost && p.answer.is_none())) {
+            let lost_end = self.pending.back().filter(|p| p.end_lost).and_then(|p| p.end);
+            let floor = if self.least_left() > 0 { self.end_behind(self.next) } else { lost_end };
+            self.pipelined |= self.least_left() > 0 && floor.is_none();
             // This answer was one of theirs.
-            self.lose_requests(begun.saturating_sub(1));
+            self.resume.lose(begun.saturating_sub(1), floor);
         }
         self.keep_answered();
         self.doubted = false;
     }
 
-    /// Lets go of all that is under way, to make room: what is not answered is dropped for `why`, and their answers find nothing.
-    pub fn let_go(&mut self, why: Drop, ledger: &mut Ledger) {
+    /// Lets go of all that is under way, to make room: it is dropped for `why`, and its answers find nothing. A client may bring
+    /// this about when he likes, so where it is not certain what the next request is, none is told any more: that of a client
+    /// that sends something before these answers, or the end of whose message nobody will know. `are_places_exact`: a body is as
+    /// long in places as in bytes.
+    pub fn let_go(&mut self, why: Drop, are_places_exact: bool, ledger: &mut Ledger) {
         let begun = self.unanswered();
-        if begun == 0 && self.is_between() {
+        if begun == 0 {
             return;
         }
         ledger.drop_exchanges(why, begun as u64);
-        // Answered, and nobody will know where its body ends: what follows may look like requests.
-        self.pipelined |= matches!(self.state, State::Chunked(_)) && self.is_answered();
-        self.lose_requests(begun);
+        self.quiet_from = match self.state {
+            State::Start => Some(self.next),
+            State::Length(_) if are_places_exact => self.end_behind(self.next),
+            _ => None,
+        };
+        self.pipelined |= self.quiet_from.is_none();
+        self.resume.lose(begun, self.quiet_from);
         self.keep_answered();
         self.pending.shrink_to_fit();
-        self.ack_at_gap = self.last_ack;
+        self.restarted = true;
         self.lose_order();
     }
 
-    /// What was begun is forgotten, and so many answers to it are to come.
-    fn lose_requests(&mut self, answers: usize) {
-        let lost_end = self.pending.back().filter(|p| p.end_lost).and_then(|p| p.end);
-        let floor = if self.least_left() > 0 { self.end_behind(self.next) } else { lost_end };
-        self.pipelined |= self.least_left() > 0 && floor.is_none();
-        self.resume.lose(answers, floor);
+    /// Something came behind what was let go, and its answers did not.
+    fn note_impatience(&mut self, seq: u32, bytes: &[u8]) {
+        if let Some(quiet_from) = self.quiet_from {
+            let before = ahead(quiet_from, seq).max(0).unsigned_abs() as usize;
+            let behind = bytes.get(before..).unwrap_or_default();
+            self.pipelined |= !behind.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
+        }
     }
 
     fn keep_answered(&mut self) {
@@ -617,6 +640,7 @@ impl Requests {
             answer: None,
             answer_ack: None,
             breaks: self.breaks,
+            restarted: self.restarted,
         };
         self.next_sequence += 1;
         self.state = match framing {
@@ -738,10 +762,10 @@ impl Requests {
                 match head::head_length(&partial.bytes, before) {
                     Some(length) => {
                         let start = PartialHead { bytes: Vec::new(), ..*partial };
-                        let mut head = std::mem::take(&mut partial.bytes);
-                        head.truncate(length);
+                        // Copied: what stands behind it in the buffer must not live as long as it does.
+                        let head = Bytes::copy_from_slice(&partial.bytes[..length]);
                         let end = seq.wrapping_add((length - before) as u32);
-                        self.open(Bytes::from(head), start, end, origin.ktime_ns, ledger);
+                        self.open(head, start, end, origin.ktime_ns, ledger);
                         length - before
                     }
                     None => {
@@ -801,6 +825,7 @@ impl Requests {
             if begins && came.looks_like_request() && self.ack_at_gap == Some(origin.ack) {
                 self.suspect_pipelining();
             }
+            self.note_impatience(seq, bytes);
             if self.resume.takes(came) {
                 self.state = State::Start;
             }

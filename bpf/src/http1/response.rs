@@ -233,9 +233,8 @@ impl Responses {
                 partial.extend_from_slice(bytes);
                 match head::head_length(partial, before) {
                     Some(length) => {
-                        let mut head = std::mem::take(partial);
-                        head.truncate(length);
-                        self.finish_head(&Bytes::from(head), from.ktime_ns, requests, ledger);
+                        let head = Bytes::copy_from_slice(&partial[..length]);
+                        self.finish_head(&head, from.ktime_ns, requests, ledger);
                         length - before
                     }
                     None => {

@@ -52,8 +52,8 @@ impl Half {
 
     /// Forgets what is there and goes on at `at`; says how many bytes that were.
     pub fn restart(&mut self, at: u32) -> usize {
-        self.origins.clear();
-        self.seconds.clear();
+        self.origins = VecDeque::new();
+        self.seconds = Vec::new();
         self.records.restart(at)
     }
 

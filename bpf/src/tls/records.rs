@@ -78,7 +78,7 @@ impl Records {
     /// Forgets what is there and goes on at `at`; says how much that was.
     pub fn restart(&mut self, at: u32) -> usize {
         let dropped = self.len();
-        self.bytes.clear();
+        self.bytes = Vec::new();
         self.taken = 0;
         self.at = at;
         dropped

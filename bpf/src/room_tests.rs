@@ -1,0 +1,266 @@
+//! One connection that makes room: what it may not hide, what it may not be made to say, and what it gives back.
+use crate::flow::{Flow, Limits, default_response_headers};
+use crate::flows::Flows;
+use crate::ledger::{Drop, Ledger};
+use crate::record::{self, Record, Tuple};
+use crate::tls::Store;
+use crate::tls_calls::{Call, CallKind};
+use crate::wire::{Exchange, Pairing};
+
+const TUPLE: Tuple = Tuple { remote: [1; 16], local: [2; 16], remote_port: 1, local_port: 2, family: 4 };
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+fn limits() -> Limits {
+    Limits { max_flow_bytes: 1 << 18, max_body_bytes: 1 << 16, response_headers: default_response_headers() }
+}
+
+fn record(flow_id: u64, flags: u16, seq: u32, ack: u32, payload: &[u8]) -> Record<'_> {
+    let flags = flags | record::PACKET;
+    Record { flow_id, ktime_ns: 1, target: 1, tuple: TUPLE, flags, seq, ack, base: seq, in_isn: 0, out_isn: 0, payload }
+}
+
+/// One connection, whose sides wait for nothing.
+struct One {
+    flow: Flow,
+    store: Store,
+    ledger: Ledger,
+    out: Vec<Exchange>,
+    client: u32,
+    server: u32,
+}
+
+impl One {
+    fn new() -> Self {
+        Self {
+            flow: Flow::new(&record(1, 0, 1, 1, b"x"), &limits()),
+            store: Store::default(),
+            ledger: Ledger::default(),
+            out: Vec::new(),
+            client: 1,
+            server: 1,
+        }
+    }
+
+    fn push(&mut self, record: &Record) {
+        self.flow.push(record, &mut self.store, &mut self.ledger, &mut |exchange| self.out.push(exchange));
+    }
+
+    fn client_at(&mut self, seq: u32, bytes: &[u8]) {
+        self.push(&record(1, 0, seq, self.server, bytes));
+    }
+
+    fn client(&mut self, bytes: &[u8]) {
+        self.client_at(self.client, bytes);
+        self.client += bytes.len() as u32;
+    }
+
+    fn server(&mut self, bytes: &[u8]) {
+        self.push(&record(1, record::OUT | record::HEAD, self.server, self.client, bytes));
+        self.server += bytes.len() as u32;
+    }
+
+    fn acknowledge(&mut self) {
+        self.push(&record(1, record::OUT, self.server, self.client, b""));
+    }
+
+    fn let_go(&mut self) {
+        self.flow.let_go(Drop::ConnectionsFull, &mut self.ledger, &mut |exchange| self.out.push(exchange));
+    }
+
+    fn told(&self) -> Vec<(String, u32, Pairing)> {
+        let one = |exchange: &Exchange| {
+            let target = exchange.request.as_ref().unwrap().target.to_vec();
+            let status = exchange.response.as_ref().unwrap().status;
+            (String::from_utf8(target).unwrap(), status, exchange.pairing())
+        };
+        self.out.iter().map(one).collect()
+    }
+}
+
+/// A TLS connection of which no secret comes: its hello, and so many records of 16 KiB.
+fn sealed(records: usize) -> Vec<Vec<u8>> {
+    let body = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0x13, 1, 1, 0]].concat();
+    let message = [&[1, 0, 0, body.len() as u8][..], &body].concat();
+    let hello = [&[22, 3, 1, 0, message.len() as u8][..], &message].concat();
+    let data = [&[23, 3, 3, 0x40, 0][..], &[9; 0x4000]].concat();
+    [vec![hello], vec![data; records]].concat()
+}
+
+#[test]
+fn a_second_copy_of_what_was_forgotten_counts_as_differing() {
+    let forged_chunk = b"0\r\n\r\nGET /phantom HTTP/1.1\r\nX: ";
+    let actual_chunk = [&b"1b\r\n"[..], &[b'z'; 27]].concat();
+    let chunked = [&b"POST /u HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"[..], &b"1\r\na\r\n".repeat(20)].concat();
+    let upload = |length: u32| format!("POST /a HTTP/1.1\r\nContent-Length: {length:02}\r\n\r\nabcd").into_bytes();
+    let cases: [[&[u8]; 4]; 3] = [
+        [b"", b"GET /forged HTTP/1.1\r\nX: ", b"GET /actual HTTP/1.1\r\nX: ", b"y\r\n\r\n"],
+        [&chunked, forged_chunk, &actual_chunk, b"y\r\n\r\n"],
+        [b"", &upload(4), &upload(99), b"GET /phantom HTTP/1.1\r\n\r\n"],
+    ];
+    for [before, forged, actual, behind] in cases {
+        assert_eq!(forged.len(), actual.len());
+        for all in [false, true] {
+            let mut one = One::new();
+            one.client(before);
+            one.client(forged);
+            one.flow.strip_bodies(&mut one.ledger);
+            if all {
+                one.let_go();
+            }
+            one.client_at(1 + before.len() as u32, actual);
+            one.server(OK);
+            one.client(behind);
+            one.server(OK);
+            assert!(one.out.iter().all(|exchange| exchange.conflicting), "{all} {:?}", one.told());
+            assert!(all || !one.out.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_client_that_does_not_wait_for_what_was_let_go_is_not_told_any_more() {
+    let phantom = [&b"POST /phantom HTTP/1.1\r\nContent-Length:  49\r\n\r\n"[..], &[b'z'; 49]].concat();
+    let upload = b"POST /upload HTTP/1.1\r\nContent-Length: 100\r\n\r\nxxxx";
+    let (whole, begun): (&[u8], &[u8]) = (b"GET /1 HTTP/1.1\r\n\r\n", b"GET /1 HTTP/1.1\r\nX: ");
+    for (before, behind) in [(whole, upload.to_vec()), (begun, [&b"y\r\n\r\n"[..], upload].concat())] {
+        let mut one = One::new();
+        one.client(before);
+        one.let_go();
+        // The client acknowledges a byte less than it has.
+        one.server -= 1;
+        one.client(&behind);
+        one.server += 1;
+        one.server(OK);
+        one.client(&phantom);
+        one.server(OK);
+        one.client(b"GET /2 HTTP/1.1\r\n\r\n");
+        one.server(OK);
+        assert_eq!(one.told(), []);
+    }
+}
+
+#[test]
+fn a_client_that_waits_is_read_on_and_that_says_so() {
+    for rest in ["", "\r\n"] {
+        let mut one = One::new();
+        one.client(b"POST /1 HTTP/1.1\r\nContent-Length: 8\r\n\r\nxxxx");
+        one.let_go();
+        one.client(format!("xxxx{rest}").as_bytes());
+        one.server(OK);
+        one.client(b"GET /2 HTTP/1.1\r\n\r\n");
+        one.server(OK);
+        assert_eq!(one.told(), [("/2".to_owned(), 200, Pairing::Acknowledgement)], "{rest:?}");
+        assert_eq!((one.ledger.captured, one.ledger.dropped_for(Drop::ConnectionsFull)), (2, 1));
+    }
+}
+
+#[test]
+fn calls_of_which_some_were_let_go_or_lost_say_no_more_that_they_are_sure() {
+    let phantom = format!("POST /phantom HTTP/1.1\r\nContent-Length:  49\r\n\r\n{}", "z".repeat(49));
+    for room in [true, false] {
+        let mut one = One::new();
+        let (mut flow, mut sequence) = (None, 0);
+        let mut call = |kind, text: &str, one: &mut One, room: bool| {
+            let call = Call {
+                flow_id: 1,
+                target: 1,
+                ktime_ns: u64::from(sequence) + 1,
+                binding: 1,
+                tuple: TUPLE,
+                kind,
+                of_packets: false,
+                sequence,
+                length: text.len() as u64,
+                payload: text.as_bytes(),
+            };
+            let flow: &mut Flow = flow.get_or_insert_with(|| Flow::of_calls(&call, &limits()));
+            // Without room a call is lost.
+            sequence += if room { 1 } else { 2 };
+            flow.call(&call, 0, &one.store, &mut one.ledger, &mut |exchange| one.out.push(exchange));
+            if room {
+                flow.let_go(Drop::ConnectionsFull, &mut one.ledger, &mut |exchange| one.out.push(exchange));
+            }
+        };
+        call(CallKind::Read, "GET /1 HTTP/1.1\r\nX: ", &mut one, room);
+        call(CallKind::Read, "y\r\n\r\nPOST /u HTTP/1.1\r\nContent-Length: 100\r\n\r\nxxxx", &mut one, true);
+        call(CallKind::Write, "HTTP/1.1 201 X\r\nContent-Length: 0\r\n\r\n", &mut one, true);
+        call(CallKind::Read, &phantom, &mut one, true);
+        call(CallKind::Write, "HTTP/1.1 202 X\r\nContent-Length: 0\r\n\r\n", &mut one, true);
+        assert!(one.told().iter().all(|(.., pairing)| *pairing == Pairing::Acknowledgement), "{room} {:?}", one.told());
+        assert!(!room || one.out.is_empty(), "{:?}", one.told());
+    }
+}
+
+#[test]
+fn trailers_and_what_stood_behind_heads_are_counted_or_not_kept() {
+    let mut one = One::new();
+    let trailer = vec![b'x'; 15_000];
+    for _ in 0..50 {
+        let head = &b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: "[..];
+        one.client(&[head, &trailer, b"\r\n\r\n"].concat());
+        one.acknowledge();
+    }
+    assert!(one.flow.memory() > 50 * trailer.len());
+    let mut one = One::new();
+    one.client(b"POST / HTTP/1.1\r\nX:");
+    one.client(&[&b"y\r\nTransfer-Encoding: chunked\r\n\r\n0;"[..], &trailer, b"\r\n\r\n"].concat());
+    one.server(OK);
+    let request = one.out.remove(0).request.unwrap();
+    let method = request.method.clone();
+    drop(request);
+    assert!(method.try_into_mut().unwrap().capacity() < 1000, "the buffer with what stood behind the head is gone");
+}
+
+#[test]
+fn a_connection_that_is_dark_or_has_let_go_holds_next_to_nothing() {
+    for records in [3, 20] {
+        let mut one = One::new();
+        for bytes in sealed(records) {
+            one.client(&bytes);
+            one.acknowledge();
+        }
+        one.let_go();
+        assert!(one.flow.memory() < 1000, "{records}: {}", one.flow.memory());
+    }
+}
+
+#[test]
+fn dark_connections_cost_those_that_are_read_nothing() {
+    let mut flows = Flows::new(4096, limits()).with_max_bytes(8 << 20);
+    let (mut ledger, mut told) = (Ledger::default(), 0);
+    let mut done = |_, _| told += 1;
+    flows.push(&record(9, 0, 1, 1, b"GET /slow HTTP/1.1\r\n\r\n"), &mut ledger, &mut done);
+    for id in 100..160 {
+        let mut seq = 1;
+        for bytes in sealed(18) {
+            flows.push(&record(id, 0, seq, 1, &bytes), &mut ledger, &mut done);
+            seq += bytes.len() as u32;
+            flows.push(&record(id, record::OUT, 1, seq, b""), &mut ledger, &mut done);
+        }
+    }
+    flows.push(&record(9, record::OUT | record::HEAD, 1, 23, OK), &mut ledger, &mut done);
+    assert_eq!((told, ledger.dropped_total()), (1, 0));
+}
+
+#[test]
+fn a_connection_that_was_ended_for_what_it_cannot_let_go_stays_unread() {
+    let mut flows = Flows::new(4096, limits()).with_max_bytes(32 << 10);
+    let (mut ledger, mut told) = (Ledger::default(), 0);
+    let mut done = |_, _| told += 1;
+    // A handshake message that does not end.
+    let message = [&[1, 0, 0xf0, 0][..], &[7; 60_000]].concat();
+    let (mut seq, mut ignored) = (1, false);
+    for part in message.chunks(15_000) {
+        let bytes = [&[22, 3, 1, (part.len() >> 8) as u8, part.len() as u8][..], part].concat();
+        ledger.drained += bytes.len() as u64;
+        ignored = flows.push(&record(1, 0, seq, 1, &bytes), &mut ledger, &mut done).ignore;
+        seq += bytes.len() as u32;
+    }
+    assert!(ignored && !flows.knows(1) && flows.memory() == 0);
+    for (flags, bytes) in [(0, &b"GET /phantom HTTP/1.1\r\n\r\n"[..]), (record::OUT | record::HEAD, OK)] {
+        ledger.drained += bytes.len() as u64;
+        assert!(flows.push(&record(1, flags, seq, seq, bytes), &mut ledger, &mut done).ignore);
+    }
+    assert_eq!((told, ledger.captured), (0, 0));
+    assert_eq!(ledger.drained, ledger.parsed + ledger.discarded_total());
+}
