@@ -13,7 +13,7 @@ export interface CaptureOptions {
   /**
    * Memory that all connections together may hold: segments, records, requests that wait for their answers. Default 64 MiB,
    * besides up to 5 KiB for each. Of the targets that hold more than their share the largest connections give way: bodies
-   * first, then all that they hold.
+   * first, then they are not read any more.
    */
   maxConnectionsBytes?: number;
   /** Bytes held per connection while segments are missing. Default 262144. */

@@ -257,24 +257,10 @@ impl Flow {
         self.inbound.memory() + self.requests.memory() + self.responses.memory() + tls
     }
 
-    /// Lets the bodies of its outstanding requests go; the requests stay.
+    /// Lets the bodies of its outstanding requests go, and what further copies of bytes would be compared with; the requests stay.
     pub fn strip_bodies(&mut self, ledger: &mut Ledger) {
         self.inbound.forget_recent();
         self.requests.strip_bodies(ledger);
-    }
-
-    /// Lets go of all that it can, and is read on: what is under way is given out if it is answered, and else dropped for `why`.
-    pub fn let_go(&mut self, why: Drop, ledger: &mut Ledger, done: &mut impl FnMut(wire::Exchange)) {
-        self.inbound.forget_recent();
-        self.inbound.finish(Discard::ConnectionsFull, ledger);
-        let are_places_exact = self.tls.is_none() || self.called.is_some();
-        self.requests.let_go(why, are_places_exact, ledger);
-        self.responses.let_go(&mut self.requests);
-        if let Some(tls) = &mut self.tls {
-            tls.let_go(ledger);
-        }
-        self.give_ready(done);
-        self.settle(ledger);
     }
 
     /// Tells how its TLS stands, as far as that has changed since the last call.

@@ -169,14 +169,14 @@ fn record_calls(calls: &[Call], framed: bool, cuts: &[usize]) -> Vec<Segment> {
 }
 
 fn play(segments: &[Segment], joined: bool) -> (Vec<Exchange>, Ledger) {
-    play_with(segments, joined, |_, _, _, _| {})
+    play_with(segments, joined, |_, _, _| {})
 }
 
 /// `between`: called behind each segment, by its number.
 fn play_with(
     segments: &[Segment],
     joined: bool,
-    between: impl Fn(usize, &mut Flow, &mut Ledger, &mut dyn FnMut(Exchange)),
+    between: impl Fn(usize, &mut Flow, &mut Ledger),
 ) -> (Vec<Exchange>, Ledger) {
     let limits =
         Limits { max_flow_bytes: 1 << 16, max_body_bytes: 1 << 16, response_headers: default_response_headers() };
@@ -199,7 +199,7 @@ fn play_with(
         ledger.drained += segment.payload.len() as u64;
         let flow = flow.get_or_insert_with(|| Flow::new(&record, &limits));
         flow.push(&record, &mut Store::default(), &mut ledger, &mut |e| out.push(e));
-        between(number, flow, &mut ledger, &mut |e| out.push(e));
+        between(number, flow, &mut ledger);
     }
     if let Some(mut flow) = flow {
         flow.finish(Drop::NoResponse, &mut Store::default(), &mut ledger, &mut |e| out.push(e));
@@ -310,14 +310,14 @@ proptest! {
     }
 
     #[test]
-    fn a_connection_that_makes_room_never_gives_a_wrong_exchange(
+    fn a_connection_whose_bodies_make_room_gives_no_wrong_exchange(
         calls in prop::collection::vec(call(), 1..12),
         framed in any::<bool>(),
         cuts in prop::collection::vec(1usize..200, 1..6),
         lost in prop::collection::vec(any::<prop::sample::Index>(), 0..3),
         joined in any::<bool>(),
         moves in prop::collection::vec((0usize..5, any::<bool>()), 0..6),
-        eased in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 1..5),
+        stripped in prop::collection::vec(any::<prop::sample::Index>(), 1..5),
     ) {
         let mut segments = shuffle(&record_calls(&calls, framed, &cuts), &moves);
         for index in lost {
@@ -325,14 +325,9 @@ proptest! {
                 segments.remove(index.index(segments.len()));
             }
         }
-        let (exchanges, _) = play_with(&segments, joined, |number, flow, ledger, done| {
-            for (_, all) in eased.iter().filter(|(index, _)| index.index(segments.len()) == number) {
+        let (exchanges, _) = play_with(&segments, joined, |number, flow, ledger| {
+            if stripped.iter().any(|index| index.index(segments.len()) == number) {
                 flow.strip_bodies(ledger);
-                let stripped = flow.memory();
-                if *all {
-                    flow.let_go(Drop::ConnectionsFull, ledger, &mut |exchange| done(exchange));
-                    assert!(flow.memory() <= stripped);
-                }
             }
         });
         let pipelines = calls.iter().any(|c| c.pipelined);
@@ -350,7 +345,7 @@ proptest! {
         cuts in prop::collection::vec(1usize..200, 1..6),
     ) {
         let segments = record_calls(&calls, framed, &cuts);
-        let (exchanges, ledger) = play_with(&segments, false, |_, flow, ledger, _| flow.strip_bodies(ledger));
+        let (exchanges, ledger) = play_with(&segments, false, |_, flow, ledger| flow.strip_bodies(ledger));
         prop_assert_eq!(exchanges.len(), calls.len(), "{:?}", ledger.dropped());
         for exchange in &exchanges {
             check(exchange, &calls, true);
@@ -480,10 +475,8 @@ enum Piece<'a> {
     /// So many bytes of the client's.
     Lost(usize),
     Server(u16),
-    /// Here the connection lets go of all that it can.
-    Room,
 }
-use Piece::{Client, Lost, Room, Server, Stale};
+use Piece::{Client, Lost, Server, Stale};
 
 fn dialogue(pieces: &[Piece]) -> Vec<Segment> {
     let (mut client, mut server) = (CLIENT_ISN.wrapping_add(1), SERVER_ISN.wrapping_add(1));
@@ -497,7 +490,6 @@ fn dialogue(pieces: &[Piece]) -> Vec<Segment> {
                 client = client.wrapping_add(text.len() as u32);
             }
             Lost(bytes) => client = client.wrapping_add(*bytes as u32),
-            Room => {}
             Server(status) => {
                 let payload = format!("HTTP/1.1 {status} Whatever\r\nContent-Length: 0\r\n\r\n").into_bytes();
                 let flags = record::OUT | record::PACKET | record::HEAD;
@@ -511,13 +503,7 @@ fn dialogue(pieces: &[Piece]) -> Vec<Segment> {
 }
 
 fn told(pieces: &[Piece], joined: bool) -> Vec<(String, u32)> {
-    let rooms: Vec<usize> = pieces.iter().enumerate().filter(|(_, p)| matches!(p, Room)).map(|(at, _)| at).collect();
-    let segments_before = |at: usize| pieces[..at].iter().filter(|piece| !matches!(piece, Lost(_) | Room)).count();
-    let (exchanges, _) = play_with(&dialogue(pieces), joined, |number, flow, ledger, done| {
-        if rooms.iter().any(|at| segments_before(*at) == number + 1) {
-            flow.let_go(Drop::ConnectionsFull, ledger, &mut |exchange| done(exchange));
-        }
-    });
+    let (exchanges, _) = play(&dialogue(pieces), joined);
     let pair = |exchange: &Exchange| {
         let target = exchange.request.as_ref().unwrap().target.to_vec();
         (String::from_utf8(target).unwrap(), exchange.response.as_ref().unwrap().status)
@@ -627,34 +613,4 @@ fn a_body_that_is_too_long_to_compare_hides_no_request() {
     let long = Client("POST /upload HTTP/1.1\r\nContent-Length: 2000000000\r\n\r\nxxxx");
     let before = [Client("GET /0 HTTP/1.1\r\n\r\n"), long, Server(200), Server(401), Client(PHANTOM), Server(203)];
     assert_eq!(told(&before, true), []);
-}
-
-#[test]
-fn where_a_connection_made_room_the_rest_of_what_it_let_go_is_no_request() {
-    const CHUNK: &str = "POST /upload HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nxx";
-    const SHORT: &str = "POST /upload HTTP/1.1\r\nContent-Length: 6\r\n\r\nxxxx";
-    const LONG: &str = "POST /upload HTTP/1.1\r\nContent-Length: 1000\r\n\r\nxxxx";
-    let next = || Client("GET /1 HTTP/1.1\r\n\r\n");
-    // Of a client that waits, what follows is found again where the end of the body is certain.
-    for (begin, rest, is_found) in [(SHORT, "xx", true), (CHUNK, "xx\r\n0\r\n\r\n", false)] {
-        let pieces = [Client(begin), Room, Client(rest), Server(201), next(), Server(200)];
-        let expected = is_found.then(|| ("/1".to_owned(), 200));
-        assert_eq!(told(&pieces, false), expected.into_iter().collect::<Vec<_>>(), "{begin}");
-    }
-    // What seems to follow is body, before the answer, and behind an early one.
-    for (begin, early, late) in [CHUNK, CHUNKED, LONG]
-        .iter()
-        .flat_map(|begin| [(begin, false, false), (begin, false, true), (begin, true, false), (begin, true, true)])
-    {
-        let mut pieces = vec![Client(begin)];
-        pieces.extend(early.then_some(Server(201)));
-        pieces.extend([Room, Client(PHANTOM)]);
-        pieces.extend(late.then_some(Server(202)));
-        pieces.extend([Client(PHANTOM), Server(203), Client("xx")]);
-        let told = told(&pieces, false);
-        assert!(told.iter().all(|(target, _)| target == "/upload"), "{begin} {early} {late} {told:?}");
-    }
-    // As many answers are awaited as requests were let go.
-    let pieces = [next(), next(), Client(CHUNKED), Room, Server(200), Server(200), Client(PHANTOM), Server(201)];
-    assert_eq!(told(&pieces, false), []);
 }

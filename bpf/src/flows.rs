@@ -16,8 +16,6 @@ use crate::wire;
 const IDLE_NS: u64 = 3_600_000_000_000;
 /// A secret is logged before its library sends what it encrypts with it; this allows for a slow agent.
 const UNLOGGED_NS: u64 = 2_000_000_000;
-/// What a connection may hold that has let go of all that it can.
-const SMALL_BYTES: usize = 1024;
 /// Connections that wait for a secret and are looked at again; more of them would tell nothing new.
 const MAX_WAITING: usize = 1024;
 
@@ -27,7 +25,7 @@ pub struct Flows {
     /// What all hold, and may.
     bytes: usize,
     max_bytes: usize,
-    /// Ended to make room. What follows may look like requests.
+    /// Ended to make room.
     given_up: Ids,
     limits: Limits,
     store: Store,
@@ -305,8 +303,9 @@ impl Flows {
         Some(flow)
     }
 
-    /// When all hold too much, an eighth is given up at once, so that the search is paid rarely: bodies first, then all that is
-    /// under way. A connection that holds much even then is ended, and is not read any more.
+    /// When all hold too much, an eighth is given up at once, so that the search is paid rarely: bodies first, and then the
+    /// connections that hold most even then. Those are not read any more: a client may bring this about when he likes, and
+    /// what follows may look like requests.
     fn make_room(&mut self, ledger: &mut Ledger, done: &mut impl FnMut(u64, wire::Exchange)) {
         if self.bytes <= self.max_bytes {
             return;
@@ -314,45 +313,20 @@ impl Flows {
         let each = self.flows.iter().map(|(id, flow)| Taken { id: *id, target: flow.target, bytes: flow.counted });
         for Giver { bytes, mut ids } in givers(each.collect(), self.max_bytes / 8 * 7) {
             let goal = self.bytes.saturating_sub(bytes);
-            self.ease(&ids, goal, |flow| flow.strip_bodies(ledger));
-            ids.sort_by_cached_key(|id| Reverse(self.flows.get(id).map_or(0, |flow| flow.counted)));
             for id in &ids {
-                self.ease(&[*id], goal, |flow| {
-                    let target = flow.target;
-                    flow.let_go(Drop::ConnectionsFull, ledger, &mut |exchange| done(target, exchange));
-                });
-                self.give_up(*id, goal, SMALL_BYTES, ledger, done);
+                if self.bytes > goal
+                    && let Some(flow) = self.flows.get_mut(id)
+                {
+                    flow.strip_bodies(ledger);
+                    self.bytes = add_up(self.bytes, flow);
+                }
             }
-            // As many small ones.
+            ids.sort_by_cached_key(|id| Reverse(self.flows.get(id).map_or(0, |flow| flow.counted)));
             for id in ids {
-                self.give_up(id, goal, 0, ledger, done);
-            }
-        }
-    }
-
-    /// Ends it for good if all hold more than `goal`, and it more than `least`.
-    fn give_up(
-        &mut self,
-        id: u64,
-        goal: usize,
-        least: usize,
-        ledger: &mut Ledger,
-        done: &mut impl FnMut(u64, wire::Exchange),
-    ) {
-        if self.bytes > goal && self.flows.get(&id).is_some_and(|flow| flow.counted > least) {
-            self.finish_all(&[id], Drop::ConnectionsFull, ledger, done);
-            self.given_up.add(id);
-        }
-    }
-
-    /// Does that to one after the other until all take no more than `goal`.
-    fn ease(&mut self, ids: &[u64], goal: usize, mut how: impl FnMut(&mut Flow)) {
-        for id in ids {
-            if self.bytes > goal
-                && let Some(flow) = self.flows.get_mut(id)
-            {
-                how(flow);
-                self.bytes = add_up(self.bytes, flow);
+                if self.bytes > goal {
+                    self.finish_all(&[id], Drop::ConnectionsFull, ledger, done);
+                    self.given_up.add(id);
+                }
             }
         }
     }

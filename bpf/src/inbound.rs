@@ -191,7 +191,7 @@ impl Inbound {
 
     /// Nothing more will come; what is held has no place.
     pub fn finish(&mut self, why: Discard, ledger: &mut Ledger) {
-        for held in self.held.drain(..) {
+        for held in std::mem::take(&mut self.held) {
             ledger.discard(why, held.bytes.len());
         }
         self.held_bytes = 0;

@@ -1,4 +1,4 @@
-//! One connection that makes room: what it may not hide, what it may not be made to say, and what it gives back.
+//! A connection that makes room: what it may not hide, what is counted of it, and what it gives back.
 use crate::flow::{Flow, Limits, default_response_headers};
 use crate::flows::Flows;
 use crate::ledger::{Drop, Ledger};
@@ -63,10 +63,6 @@ impl One {
         self.push(&record(1, record::OUT, self.server, self.client, b""));
     }
 
-    fn let_go(&mut self) {
-        self.flow.let_go(Drop::ConnectionsFull, &mut self.ledger, &mut |exchange| self.out.push(exchange));
-    }
-
     fn told(&self) -> Vec<(String, u32, Pairing)> {
         let one = |exchange: &Exchange| {
             let target = exchange.request.as_ref().unwrap().target.to_vec();
@@ -99,96 +95,46 @@ fn a_second_copy_of_what_was_forgotten_counts_as_differing() {
     ];
     for [before, forged, actual, behind] in cases {
         assert_eq!(forged.len(), actual.len());
-        for all in [false, true] {
-            let mut one = One::new();
-            one.client(before);
-            one.client(forged);
-            one.flow.strip_bodies(&mut one.ledger);
-            if all {
-                one.let_go();
-            }
-            one.client_at(1 + before.len() as u32, actual);
-            one.server(OK);
-            one.client(behind);
-            one.server(OK);
-            assert!(one.out.iter().all(|exchange| exchange.conflicting), "{all} {:?}", one.told());
-            assert!(all || !one.out.is_empty());
-        }
-    }
-}
-
-#[test]
-fn a_client_that_does_not_wait_for_what_was_let_go_is_not_told_any_more() {
-    let phantom = [&b"POST /phantom HTTP/1.1\r\nContent-Length:  49\r\n\r\n"[..], &[b'z'; 49]].concat();
-    let upload = b"POST /upload HTTP/1.1\r\nContent-Length: 100\r\n\r\nxxxx";
-    let (whole, begun): (&[u8], &[u8]) = (b"GET /1 HTTP/1.1\r\n\r\n", b"GET /1 HTTP/1.1\r\nX: ");
-    for (before, behind) in [(whole, upload.to_vec()), (begun, [&b"y\r\n\r\n"[..], upload].concat())] {
         let mut one = One::new();
         one.client(before);
-        one.let_go();
-        // The client acknowledges a byte less than it has.
-        one.server -= 1;
-        one.client(&behind);
-        one.server += 1;
+        one.client(forged);
+        one.flow.strip_bodies(&mut one.ledger);
+        one.client_at(1 + before.len() as u32, actual);
         one.server(OK);
-        one.client(&phantom);
+        one.client(behind);
         one.server(OK);
-        one.client(b"GET /2 HTTP/1.1\r\n\r\n");
-        one.server(OK);
-        assert_eq!(one.told(), []);
+        assert!(!one.out.is_empty() && one.out.iter().all(|exchange| exchange.conflicting), "{:?}", one.told());
     }
 }
 
 #[test]
-fn a_client_that_waits_is_read_on_and_that_says_so() {
-    for rest in ["", "\r\n"] {
-        let mut one = One::new();
-        one.client(b"POST /1 HTTP/1.1\r\nContent-Length: 8\r\n\r\nxxxx");
-        one.let_go();
-        one.client(format!("xxxx{rest}").as_bytes());
-        one.server(OK);
-        one.client(b"GET /2 HTTP/1.1\r\n\r\n");
-        one.server(OK);
-        assert_eq!(one.told(), [("/2".to_owned(), 200, Pairing::Acknowledgement)], "{rest:?}");
-        assert_eq!((one.ledger.captured, one.ledger.dropped_for(Drop::ConnectionsFull)), (2, 1));
-    }
-}
-
-#[test]
-fn calls_of_which_some_were_let_go_or_lost_say_no_more_that_they_are_sure() {
+fn behind_a_lost_call_exchanges_say_no_more_that_they_are_sure() {
     let phantom = format!("POST /phantom HTTP/1.1\r\nContent-Length:  49\r\n\r\n{}", "z".repeat(49));
-    for room in [true, false] {
-        let mut one = One::new();
-        let (mut flow, mut sequence) = (None, 0);
-        let mut call = |kind, text: &str, one: &mut One, room: bool| {
-            let call = Call {
-                flow_id: 1,
-                target: 1,
-                ktime_ns: u64::from(sequence) + 1,
-                binding: 1,
-                tuple: TUPLE,
-                kind,
-                of_packets: false,
-                sequence,
-                length: text.len() as u64,
-                payload: text.as_bytes(),
-            };
-            let flow: &mut Flow = flow.get_or_insert_with(|| Flow::of_calls(&call, &limits()));
-            // Without room a call is lost.
-            sequence += if room { 1 } else { 2 };
-            flow.call(&call, 0, &one.store, &mut one.ledger, &mut |exchange| one.out.push(exchange));
-            if room {
-                flow.let_go(Drop::ConnectionsFull, &mut one.ledger, &mut |exchange| one.out.push(exchange));
-            }
+    let mut one = One::new();
+    let mut flow = None;
+    for (sequence, kind, text) in [
+        (0, CallKind::Read, "GET /1 HTTP/1.1\r\nX: "),
+        (2, CallKind::Read, "y\r\n\r\nPOST /u HTTP/1.1\r\nContent-Length: 100\r\n\r\nxxxx"),
+        (3, CallKind::Write, "HTTP/1.1 201 X\r\nContent-Length: 0\r\n\r\n"),
+        (4, CallKind::Read, &phantom),
+        (5, CallKind::Write, "HTTP/1.1 202 X\r\nContent-Length: 0\r\n\r\n"),
+    ] {
+        let call = Call {
+            flow_id: 1,
+            target: 1,
+            ktime_ns: u64::from(sequence) + 1,
+            binding: 1,
+            tuple: TUPLE,
+            kind,
+            of_packets: false,
+            sequence,
+            length: text.len() as u64,
+            payload: text.as_bytes(),
         };
-        call(CallKind::Read, "GET /1 HTTP/1.1\r\nX: ", &mut one, room);
-        call(CallKind::Read, "y\r\n\r\nPOST /u HTTP/1.1\r\nContent-Length: 100\r\n\r\nxxxx", &mut one, true);
-        call(CallKind::Write, "HTTP/1.1 201 X\r\nContent-Length: 0\r\n\r\n", &mut one, true);
-        call(CallKind::Read, &phantom, &mut one, true);
-        call(CallKind::Write, "HTTP/1.1 202 X\r\nContent-Length: 0\r\n\r\n", &mut one, true);
-        assert!(one.told().iter().all(|(.., pairing)| *pairing == Pairing::Acknowledgement), "{room} {:?}", one.told());
-        assert!(!room || one.out.is_empty(), "{:?}", one.told());
+        let flow: &mut Flow = flow.get_or_insert_with(|| Flow::of_calls(&call, &limits()));
+        flow.call(&call, 0, &one.store, &mut one.ledger, &mut |exchange| one.out.push(exchange));
     }
+    assert!(one.told().iter().all(|(.., pairing)| *pairing == Pairing::Acknowledgement), "{:?}", one.told());
 }
 
 #[test]
@@ -212,16 +158,23 @@ fn trailers_and_what_stood_behind_heads_are_counted_or_not_kept() {
 }
 
 #[test]
-fn a_connection_that_is_dark_or_has_let_go_holds_next_to_nothing() {
-    for records in [3, 20] {
-        let mut one = One::new();
-        for bytes in sealed(records) {
-            one.client(&bytes);
-            one.acknowledge();
-        }
-        one.let_go();
-        assert!(one.flow.memory() < 1000, "{records}: {}", one.flow.memory());
+fn a_connection_that_is_dark_holds_nothing() {
+    let mut one = One::new();
+    for bytes in sealed(20) {
+        one.client(&bytes);
+        one.acknowledge();
     }
+    assert_eq!(one.flow.memory(), 0);
+}
+
+#[test]
+fn what_is_in_no_order_any_more_is_given_back() {
+    let mut one = One::new();
+    for at in 0..200 {
+        one.client_at(10 + 2 * at, b"x");
+    }
+    one.flow.finish(Drop::NoResponse, &mut one.store, &mut one.ledger, &mut |_| {});
+    assert_eq!(one.flow.memory(), 0);
 }
 
 #[test]
@@ -243,7 +196,7 @@ fn dark_connections_cost_those_that_are_read_nothing() {
 }
 
 #[test]
-fn a_connection_that_was_ended_for_what_it_cannot_let_go_stays_unread() {
+fn a_connection_that_was_ended_to_make_room_stays_unread() {
     let mut flows = Flows::new(4096, limits()).with_max_bytes(32 << 10);
     let (mut ledger, mut told) = (Ledger::default(), 0);
     let mut done = |_, _| told += 1;

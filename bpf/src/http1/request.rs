@@ -102,7 +102,7 @@ pub struct Pending {
     answer_ack: Option<u32>,
     /// `Requests::breaks` when it was taken.
     breaks: u64,
-    /// What was read before it was given up: calls were lost, or the connection made room.
+    /// Calls were lost before it.
     pub restarted: bool,
 }
 
@@ -126,7 +126,8 @@ impl Pending {
     /// On the heap.
     fn memory(&self) -> usize {
         let lines = self.headers.capacity() * size_of::<Header>();
-        let answer = self.answer.as_ref().map_or(0, |answer| bytes_of(&answer.headers));
+        let content_type = |answer: &Answer| answer.content_type.as_ref().map_or(0, String::len);
+        let answer = self.answer.as_ref().map_or(0, |answer| bytes_of(&answer.headers) + content_type(answer));
         self.head_length as usize + lines + bytes_of(&self.trailers) + self.body.capacity() + answer
     }
 }
@@ -185,10 +186,8 @@ pub struct Requests {
     resume: Resume,
     /// How often answers may have been lost.
     breaks: u64,
-    /// See `restart` and `let_go`.
+    /// See `restart`.
     restarted: bool,
-    /// Where what was let go ends: a client that waits sends nothing behind it before the answers to that.
-    quiet_from: Option<u32>,
     /// Behind the latest bytes.
     next: u32,
     max_body_bytes: usize,
@@ -217,7 +216,6 @@ impl Requests {
             resume: Resume::Anywhere,
             breaks: 0,
             restarted: false,
-            quiet_from: None,
             next: 0,
             max_body_bytes,
             next_sequence: 0,
@@ -399,7 +397,6 @@ impl Requests {
     /// that. Gives the method of the request that it answers, or `None` when that cannot be known.
     pub fn answer(&mut self, begin: Begin, ack: u32, answer: Answer, ledger: &mut Ledger) -> Option<Bytes> {
         self.pipelined |= self.resume.answered(ack);
-        self.quiet_from = self.quiet_from.filter(|_| self.resume.is_behind());
         let method = self.pair(begin, ack, answer, ledger);
         if method.is_none() {
             self.note_unpaired(begin, ack);
@@ -474,53 +471,16 @@ impl Requests {
 
     /// Forgets what was taken for requests since order was lost, and waits for the next packet that begins with one.
     fn start_over(&mut self, ledger: &mut Ledger) {
-        let begun = self.unanswered();
-        ledger.drop_exchanges(Drop::Unpaired, begun as u64);
-        let is_partial = matches!(self.state, State::Head(_));
-        if is_partial || self.pending.iter().any(|p| !p.complete || (p.end_lost && p.answer.is_none())) {
+        let waiting = self.pending.iter().filter(|p| p.answer.is_none()).count();
+        let partial = usize::from(matches!(self.state, State::Head(_)));
+        ledger.drop_exchanges(Drop::Unpaired, (waiting + partial) as u64);
+        if partial > 0 || self.pending.iter().any(|p| !p.complete || (p.end_lost && p.answer.is_none())) {
             let lost_end = self.pending.back().filter(|p| p.end_lost).and_then(|p| p.end);
             let floor = if self.least_left() > 0 { self.end_behind(self.next) } else { lost_end };
             self.pipelined |= self.least_left() > 0 && floor.is_none();
             // This answer was one of theirs.
-            self.resume.lose(begun.saturating_sub(1), floor);
+            self.resume.lose((waiting + partial).saturating_sub(1), floor);
         }
-        self.keep_answered();
-        self.doubted = false;
-    }
-
-    /// Lets go of all that is under way, to make room: it is dropped for `why`, and its answers find nothing. A client may bring
-    /// this about when he likes, so where it is not certain what the next request is, none is told any more: that of a client
-    /// that sends something before these answers, or the end of whose message nobody will know. `are_places_exact`: a body is as
-    /// long in places as in bytes.
-    pub fn let_go(&mut self, why: Drop, are_places_exact: bool, ledger: &mut Ledger) {
-        let begun = self.unanswered();
-        if begun == 0 {
-            return;
-        }
-        ledger.drop_exchanges(why, begun as u64);
-        self.quiet_from = match self.state {
-            State::Start => Some(self.next),
-            State::Length(_) if are_places_exact => self.end_behind(self.next),
-            _ => None,
-        };
-        self.pipelined |= self.quiet_from.is_none();
-        self.resume.lose(begun, self.quiet_from);
-        self.keep_answered();
-        self.pending.shrink_to_fit();
-        self.restarted = true;
-        self.lose_order();
-    }
-
-    /// Something came behind what was let go, and its answers did not.
-    fn note_impatience(&mut self, seq: u32, bytes: &[u8]) {
-        if let Some(quiet_from) = self.quiet_from {
-            let before = ahead(quiet_from, seq).max(0).unsigned_abs() as usize;
-            let behind = bytes.get(before..).unwrap_or_default();
-            self.pipelined |= !behind.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
-        }
-    }
-
-    fn keep_answered(&mut self) {
         self.pending.retain(|p| p.answer.is_some());
         self.add_up();
         for pending in self.pending.iter_mut().filter(|p| !p.complete) {
@@ -533,6 +493,7 @@ impl Requests {
         if !self.is_dead() {
             self.state = State::Resync;
         }
+        self.doubted = false;
     }
 
     /// There are signs that the client does not wait for answers. What was taken for requests
@@ -825,7 +786,6 @@ impl Requests {
             if begins && came.looks_like_request() && self.ack_at_gap == Some(origin.ack) {
                 self.suspect_pipelining();
             }
-            self.note_impatience(seq, bytes);
             if self.resume.takes(came) {
                 self.state = State::Start;
             }

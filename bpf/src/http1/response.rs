@@ -81,13 +81,6 @@ impl Responses {
         }
     }
 
-    /// Lets go of a head that is not all there.
-    pub fn let_go(&mut self, requests: &mut Requests) {
-        if self.memory() > 0 {
-            self.lost(requests);
-        }
-    }
-
     /// Within no response, as far as is known.
     pub fn is_between(&self) -> bool {
         match &self.state {

@@ -47,11 +47,6 @@ impl Resume {
         *self = Self::Behind { answers: answers.max(before), floor: floor.or(other) };
     }
 
-    /// Answers are awaited.
-    pub fn is_behind(&self) -> bool {
-        matches!(self, Self::Behind { .. })
-    }
-
     /// The server has answered; `ack`: what it had received. True: it did not wait for all of a body.
     pub fn answered(&mut self, ack: u32) -> bool {
         match self {

@@ -275,13 +275,6 @@ impl Connection {
         self.session.memory() + self.client.memory() + self.server.memory() + self.plain.capacity()
     }
 
-    /// Does not wait any longer for the secrets of what it holds.
-    pub fn let_go(&mut self, ledger: &mut Ledger) {
-        if self.state == State::Opening && self.held_bytes() > 0 {
-            self.go_dark(Why::HeldTooMuch, ledger);
-        }
-    }
-
     /// A record's end that the kernel, which copies everything, may go on from.
     pub fn boundary(&self) -> Option<u32> {
         if self.server.lost || self.state != State::Open {
