@@ -153,7 +153,10 @@ test('a batch is delivered only when the reader has taken it', async (t) => {
 test('a reader that stopped reading does not hold up the end', async (t) => {
   const output = new Writable({ write: () => {} });
   const deliver = createPrinter({ output, onEnd: () => {} });
-  t.deepEqual(await deliver(encode([exchange]), AbortSignal.timeout(20)), { dropped: 'shutdown' });
+  const end = new AbortController();
+  // AbortSignal.timeout alone does not keep the process waiting.
+  setTimeout(() => end.abort(), 20);
+  t.deepEqual(await deliver(encode([exchange]), end.signal), { dropped: 'shutdown' });
 });
 
 const ends: { title: string; code: string; message: RegExp | undefined }[] = [
