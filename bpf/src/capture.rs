@@ -965,8 +965,11 @@ pub fn check(options: &Options) -> Result<(), CaptureError> {
     if options.ring_bytes < 65536 || !options.ring_bytes.is_power_of_two() {
         return bad("ringBytes: must be a power of two from 65536 on. Write for example 8388608");
     }
-    if options.max_flows == 0 || options.max_batch_bytes == 0 || options.max_queue_bytes == 0 {
-        return bad("maxFlows, maxBatchBytes and maxQueueBytes: must be at least 1. Leave them out for the defaults");
+    let sizes = [options.max_flows, options.max_connections_bytes, options.max_batch_bytes, options.max_queue_bytes];
+    if sizes.contains(&0) {
+        return bad(
+            "maxFlows, maxConnectionsBytes, maxBatchBytes and maxQueueBytes: must be at least 1. Leave them out for the defaults",
+        );
     }
     Ok(())
 }

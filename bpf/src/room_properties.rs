@@ -1,10 +1,10 @@
 //! What clients make all connections hold together is bounded, and those of other targets lose nothing by it.
 use proptest::prelude::*;
 
-use crate::flow::{Limits, default_response_headers};
 use crate::flows::Flows;
 use crate::ledger::{Drop, Ledger};
-use crate::record::{self, Record, Tuple};
+use crate::record::{self, Record};
+use crate::room_tests::{limits, record};
 use crate::wire::Exchange;
 
 const MAX_BYTES: usize = 1 << 20;
@@ -21,17 +21,12 @@ struct Node {
 
 impl Node {
     fn new() -> Self {
-        let limits =
-            Limits { max_flow_bytes: 1 << 18, max_body_bytes: 1 << 16, response_headers: default_response_headers() };
-        let flows = Flows::new(4096, limits).with_max_bytes(MAX_BYTES);
+        let flows = Flows::new(4096, limits()).with_max_bytes(MAX_BYTES);
         Self { flows, ledger: Ledger::default(), told: Vec::new() }
     }
 
     fn push(&mut self, flow_id: u64, target: u64, flags: u16, (seq, ack): (u32, u32), payload: &[u8]) {
-        let tuple = Tuple { remote: [1; 16], local: [2; 16], remote_port: 1, local_port: 2, family: 4 };
-        let flags = flags | record::PACKET;
-        let (base, ktime_ns) = (seq, u64::from(seq));
-        let record = Record { flow_id, ktime_ns, target, tuple, flags, seq, ack, base, in_isn: 0, out_isn: 0, payload };
+        let record = Record { target, ..record(flow_id, flags, seq, ack, payload) };
         self.ledger.drained += payload.len() as u64;
         self.flows.push(&record, &mut self.ledger, &mut |target, exchange| self.told.push((target, exchange)));
     }

@@ -20,6 +20,10 @@ struct Wire {
     sequence: u32,
     now: u64,
     ignored: bool,
+    /// Of the next call, if none is missing.
+    next: Option<(u64, u32)>,
+    /// From this call on some were missing before it.
+    missing_from: Option<u64>,
 }
 
 impl Wire {
@@ -34,12 +38,17 @@ impl Wire {
             sequence: 0,
             now: 0,
             ignored: false,
+            next: None,
+            missing_from: None,
         }
     }
 
     fn call(&mut self, kind: CallKind, length: u64, payload: &[u8]) {
         self.now += 1;
         let (binding, sequence) = (self.binding, self.sequence);
+        if self.next.replace((binding, sequence + 1)).is_some_and(|next| next != (binding, sequence)) {
+            self.missing_from.get_or_insert(self.now);
+        }
         self.sequence += 1;
         self.ledger.drained += payload.len() as u64;
         let call = Call {
@@ -100,8 +109,10 @@ impl Wire {
                 let (request, response) = (exchange.request.as_ref().unwrap(), exchange.response.as_ref().unwrap());
                 assert!(exchange.joined_late);
                 assert_eq!(exchange.connection.as_ref().unwrap().tls.as_ref().unwrap().bound_by, "call");
-                // Behind a lost call, the latter.
-                assert!(matches!(exchange.pairing(), wire::Pairing::Call | wire::Pairing::Acknowledgement));
+                let start_ns = exchange.timing.as_ref().unwrap().request_start_ns;
+                let is_sure = self.missing_from.is_none_or(|missing_from| start_ns < missing_from);
+                let pairing = if is_sure { wire::Pairing::Call } else { wire::Pairing::Acknowledgement };
+                assert_eq!(exchange.pairing(), pairing);
                 format!("{} {}", String::from_utf8_lossy(&request.target), response.status)
             })
             .collect()
